@@ -1,0 +1,3 @@
+//! The program: words from the command line to one of its roles.
+
+fn main() {}

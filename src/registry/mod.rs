@@ -1,0 +1,1 @@
+//! The distribution protocol: requests, tokens, transfers. Knows no disk.

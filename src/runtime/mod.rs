@@ -1,0 +1,1 @@
+//! An OCI runtime `Spec` made into a process. Knows no image, no name, no command line.

@@ -1,0 +1,84 @@
+//! Unpacked layers.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Store, read_json};
+use crate::oci::Digest;
+
+/// The id mapping that layers are unpacked under, as a directory name: 16 hexadecimal digits of the digest
+/// of the mapping's text.
+///
+/// A user whose subordinate ids change keeps images and blobs; layers are unpacked anew, beside the old
+/// ones, when they are first needed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MapKey(String);
+
+impl MapKey {
+    /// Returns the key of a mapping, given its text in the form of `/proc/pid/uid_map` (user_namespaces(7))
+    /// for users, then for groups.
+    pub fn of(text: &str) -> Self {
+        Self(Digest::of(text.as_bytes()).hex()[..16].to_owned())
+    }
+}
+
+impl fmt::Display for MapKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The file `layer.json` beside a layer's `tree`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// The sum of the sizes of its regular files in bytes, each hard-linked file once: what `docker
+    /// history` and `docker images` add up.
+    pub size: u64,
+    /// The number of entries.
+    pub entries: u64,
+}
+
+/// The layers unpacked under one mapping.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Returns the layers unpacked under `map`. The directory is made by the first to publish there.
+    pub fn layers(&self, map: &MapKey) -> Layers {
+        Layers { dir: self.root().join("layers").join(&map.0) }
+    }
+}
+
+impl Layers {
+    /// Returns the directory of one layer, whether it exists or not: `tree` and `layer.json` lie in it.
+    pub fn dir(&self, diff_id: &Digest) -> PathBuf {
+        self.dir.join(diff_id.hex())
+    }
+
+    /// Returns the root of the unpacked tree: a lower directory for overlayfs.
+    pub fn tree(&self, diff_id: &Digest) -> PathBuf {
+        self.dir(diff_id).join("tree")
+    }
+
+    /// Tells whether the layer is there. If it is, it is whole.
+    pub fn has(&self, diff_id: &Digest) -> bool {
+        self.dir(diff_id).exists()
+    }
+
+    /// Loads the layer's record; `None` if the layer is not there.
+    pub fn record(&self, diff_id: &Digest) -> Result<Option<LayerRecord>> {
+        read_json(&self.dir(diff_id).join("layer.json"))
+    }
+
+    /// Returns the directory of these layers, made if missing, to publish into.
+    pub fn ready(&self) -> Result<&Path> {
+        fs::create_dir_all(&self.dir).with_context(|| format!("create {}", self.dir.display()))?;
+        Ok(&self.dir)
+    }
+}

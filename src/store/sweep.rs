@@ -1,0 +1,160 @@
+//! Freeing what nobody holds.
+//!
+//! Runs under the exclusive `gc` lock, so that no pin can appear meanwhile. Layers and staging hold files of
+//! mapped owners: the caller has entered the ancestor user namespace.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::{Lock, Mode, Pin, Store, remove_tree};
+use crate::oci::{Digest, image};
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// The diff-ids of removed layers.
+    pub layers: BTreeSet<Digest>,
+    /// The number of removed blobs.
+    pub blobs: u64,
+    /// Bytes of removed blobs. (Layers are counted by their owner, before.)
+    pub bytes: u64,
+}
+
+/// Removes every blob, layer and staging directory that no image, container or living process holds.
+pub fn sweep(store: &Store) -> Result<Freed> {
+    let gc = store.lock("gc", Mode::Exclusive)?;
+    let mut keep = Pin::default();
+    for image in store.images()? {
+        keep_image(store, &mut keep, &image);
+    }
+    for dir in entries(&store.containers())? {
+        keep_pin(store, &mut keep, &dir)?;
+    }
+    let mut dead = Vec::new();
+    for dir in entries(&store.staging())? {
+        if Lock::is_held(&dir.join("lock")).unwrap_or(false) {
+            keep_pin(store, &mut keep, &dir)?;
+        } else {
+            dead.push(dir);
+        }
+    }
+    let mut freed = Freed::default();
+    for path in entries(&store.root().join("blobs/sha256"))? {
+        let digest = path.file_name().and_then(|name| Digest::from_hex(name.to_str()?).ok());
+        if digest.is_none_or(|digest| keep.blobs.contains(&digest)) {
+            continue;
+        }
+        let bytes = fs::metadata(&path).map_or(0, |meta| meta.blocks() * 512);
+        if fs::remove_file(&path).is_ok() {
+            freed.blobs += 1;
+            freed.bytes += bytes;
+        }
+    }
+    for map in entries(&store.root().join("layers"))? {
+        for layer in entries(&map)? {
+            let digest = layer.file_name().and_then(|name| Digest::from_hex(name.to_str()?).ok());
+            if let Some(digest) = digest.filter(|digest| !keep.layers.contains(digest)) {
+                // Out of sight in one step; a crash in the middle of the removal leaves staging, not half a layer.
+                let grave = store.staging().join(format!("layer-{}", super::staged::random_name()));
+                if fs::rename(&layer, &grave).is_ok() {
+                    freed.layers.insert(digest);
+                    dead.push(grave);
+                }
+            }
+        }
+    }
+    drop(gc);
+    for dir in dead {
+        // What resists is tried again by the next sweep.
+        let _ = remove_tree(&dir);
+    }
+    Ok(freed)
+}
+
+fn keep_image(store: &Store, keep: &mut Pin, record: &super::ImageRecord) {
+    keep.blobs.insert(record.id);
+    keep.blobs.insert(record.manifest);
+    keep.layers.extend(&record.layers);
+    // A manifest that cannot be read keeps its image listed and removable; its blobs are lost already.
+    let Ok(bytes) = store.read_document(&record.manifest) else { return };
+    let Ok(manifest) = serde_json::from_slice::<image::ImageManifest>(&bytes) else { return };
+    keep.blobs.extend(
+        manifest.layers().iter().filter_map(|layer| layer.digest().to_string().parse::<Digest>().ok()),
+    );
+}
+
+fn keep_pin(store: &Store, keep: &mut Pin, dir: &Path) -> Result<()> {
+    let pin = Pin::load(dir)?;
+    if let Some(image) = pin.image {
+        keep.blobs.insert(image);
+        if let Some(record) = store.image(&image)? {
+            keep_image(store, keep, &record);
+        }
+    }
+    keep.blobs.extend(pin.blobs);
+    keep.layers.extend(pin.layers);
+    Ok(())
+}
+
+fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let read = match fs::read_dir(dir) {
+        Ok(read) => read,
+        Err(error) if super::record::absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", dir.display())),
+    };
+    read.map(|entry| Ok(entry.with_context(|| format!("read {}", dir.display()))?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::scratch;
+    use super::super::{ImageRecord, MapKey};
+    use super::*;
+
+    fn blob(store: &Store, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        fs::write(store.blob_path(&digest), bytes).unwrap();
+        digest
+    }
+
+    #[test]
+    fn keeps_images_pins_and_the_living() {
+        let (_dir, store) = scratch();
+        let layers = store.layers(&MapKey::of("0 1000 1"));
+        let layer = |bytes: &[u8]| {
+            let digest = Digest::of(bytes);
+            fs::create_dir_all(layers.tree(&digest)).unwrap();
+            digest
+        };
+        let config = blob(&store, b"config");
+        let data = blob(&store, b"data");
+        let manifest = serde_json::json!({"schemaVersion": 2,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 6},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": data, "size": 4}]});
+        let manifest = blob(&store, manifest.to_string().as_bytes());
+        let used = layer(b"used");
+        let record =
+            ImageRecord { id: config, manifest, media_type: "m".into(), size: 1, layers: vec![used] };
+        store.put_image(&record).unwrap();
+        let (wanted, pinned) = (blob(&store, b"wanted"), layer(b"pinned"));
+        let (_, stray) = (blob(&store, b"stray"), layer(b"stray"));
+        let staged = store.stage().unwrap();
+        staged.pin(&store, &Pin { blobs: [wanted].into(), ..Pin::default() }).unwrap();
+        let container = store.containers().join("c");
+        fs::create_dir(&container).unwrap();
+        Pin { layers: [pinned].into(), ..Pin::default() }.save(&container).unwrap();
+        fs::create_dir(store.staging().join("dead")).unwrap();
+
+        let freed = sweep(&store).unwrap();
+        assert_eq!((freed.blobs, freed.layers), (1, [stray].into()));
+        assert!(layers.has(&used) && layers.has(&pinned) && store.blob_size(&wanted).is_some());
+        drop(staged);
+        store.remove_image(&config).unwrap();
+        assert_eq!(sweep(&store).unwrap().blobs, 4);
+        assert_eq!(fs::read_dir(store.staging()).unwrap().count(), 0);
+    }
+}

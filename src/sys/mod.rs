@@ -1,0 +1,1 @@
+//! The kernel: every `unsafe`, every raw call, nothing else.

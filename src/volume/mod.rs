@@ -1,0 +1,1 @@
+//! Named directories and their lives.

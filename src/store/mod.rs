@@ -34,7 +34,6 @@
 mod blob;
 mod image;
 mod layer;
-mod lock;
 mod pin;
 mod record;
 mod reference;
@@ -51,13 +50,14 @@ use anyhow::{Context, Result, bail};
 
 pub use image::ImageRecord;
 pub use layer::{LayerRecord, Layers, MapKey};
-pub use lock::{Lock, Mode};
 pub use pin::Pin;
 pub use record::{read_json, replace_json, write_json_new};
 pub use reference::{Name, RefRecord, Selector};
 pub use remove::remove_tree;
 pub use staged::Staged;
 pub use sweep::{Freed, sweep};
+
+pub use crate::sys::lock::{Lock, Mode};
 
 /// The format that this program reads and writes.
 const FORMAT: u32 = 1;

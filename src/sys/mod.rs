@@ -1,1 +1,3 @@
 //! The kernel: every `unsafe`, every raw call, nothing else.
+
+pub mod lock;

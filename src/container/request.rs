@@ -1,0 +1,114 @@
+//! What a user asks for: the wishes of `run`, `create` and `exec`, before an image is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::{Attach, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
+
+/// The wishes of `create` and `run`. Every front end (command line, compose file, API) makes one of these.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRequest {
+    /// The image as the user named it.
+    pub image_name: String,
+    /// The name; `None`: one is made up.
+    pub name: Option<String>,
+    /// What stands after the image; empty: the image's command.
+    pub command: Vec<String>,
+    /// `--entrypoint`; an empty list clears the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// `KEY=value`, or `KEY` alone to take a variable of the image away; over the image's.
+    pub env: Vec<String>,
+    /// Over the image's.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// `user[:group]`; `None`: the image's.
+    pub user: Option<String>,
+    /// `None`: the image's.
+    pub working_dir: Option<String>,
+    /// `None`: the first 12 digits of the id, or the host's with the host's network.
+    pub hostname: Option<String>,
+    /// `--domainname`
+    pub domainname: String,
+    /// `-t`
+    pub tty: bool,
+    /// `-i`
+    pub open_stdin: bool,
+    /// What is attached at the first start; nothing with `-d`.
+    pub attach: Attach,
+    /// `--stop-signal`
+    pub stop_signal: Option<String>,
+    /// `--stop-timeout`, in seconds.
+    pub stop_timeout: Option<i64>,
+    /// `--expose`
+    pub exposed_ports: BTreeSet<String>,
+    /// `-v` and `--mount`.
+    pub mounts: Vec<MountRequest>,
+    /// `--tmpfs`: path to options.
+    pub tmpfs: BTreeMap<String, String>,
+    /// `--read-only`
+    pub read_only: bool,
+    /// `--init`
+    pub init: bool,
+    /// `--privileged`
+    pub privileged: bool,
+    /// `--cap-add`
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`
+    pub cap_drop: Vec<String>,
+    /// `--security-opt`, with the content of a seccomp profile in place of its path.
+    pub security_opt: Vec<String>,
+    /// `--ulimit`
+    pub ulimits: Vec<Ulimit>,
+    /// `--shm-size` in bytes; `None`: 64 MiB.
+    pub shm_size: Option<u64>,
+    /// `--sysctl`
+    pub sysctls: BTreeMap<String, String>,
+    /// `--device`
+    pub devices: Vec<Device>,
+    /// `--group-add`
+    pub group_add: Vec<String>,
+    /// `--add-host`: `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// `--restart`
+    pub restart: RestartPolicy,
+    /// `--network`
+    pub network: NetworkMode,
+    /// `--rm`
+    pub auto_remove: bool,
+    /// `--cidfile`, for `inspect`; the front end writes the file.
+    pub cidfile: String,
+    /// `--log-driver`
+    pub log: LogDriver,
+}
+
+/// A mount as the user asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountRequest {
+    /// What to mount. A volume without a name gets one made up.
+    pub mount: Mount,
+    /// Whether a missing directory of the host is made, as `-v` does and `--mount` does not.
+    pub create_source: bool,
+}
+
+/// The wishes of `exec`.
+#[derive(Debug, Clone, Default)]
+pub struct ExecRequest {
+    /// The command line.
+    pub command: Vec<String>,
+    /// `KEY=value`, over the container's.
+    pub env: Vec<String>,
+    /// `user[:group]`; `None`: the container's.
+    pub user: Option<String>,
+    /// `None`: the container's.
+    pub working_dir: Option<String>,
+    /// `-t`
+    pub tty: bool,
+    /// `-i`
+    pub interactive: bool,
+    /// `-d`: leave it running and return.
+    pub detach: bool,
+    /// `--privileged`
+    pub privileged: bool,
+    /// The keys that detach: bytes; empty: none.
+    pub detach_keys: Vec<u8>,
+}

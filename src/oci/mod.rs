@@ -8,7 +8,9 @@
 
 mod digest;
 mod platform;
+mod reference;
 
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use oci_spec::{distribution, image, runtime};
 pub use platform::{ParsePlatformError, Platform};
+pub use reference::{ParseReferenceError, Reference, familiar_repository};

@@ -1,1 +1,55 @@
 //! What images are called and made of.
+//!
+//! An image comes in as a stream ([`import`], [`hello`]), is turned into blobs, unpacked layers and a
+//! record in one pass, and exists from the moment its record does. [`resolve`] finds it by what people
+//! type; [`ensure_layers`] gives a container the trees to mount.
+//!
+//! Unpacking sets owners and makes whiteouts, so it runs in a process that is root in the ancestor user
+//! namespace; the command enters it before it starts a thread. Looking at images needs no namespace.
+
+mod change;
+mod compression;
+mod config;
+mod hello;
+mod import;
+mod intake;
+mod layer;
+mod layers;
+mod pipe;
+mod progress;
+mod resolve;
+mod unpack;
+
+use anyhow::{Context, Result};
+
+pub use change::change;
+pub use config::{Configuration, Defaults, History, RootFs};
+pub use hello::{HELLO, hello, is_hello};
+pub use import::{ImportOptions, import};
+pub use intake::{DigestMismatch, Mapping};
+pub use layers::{ensure_layers, unpacked};
+pub use progress::{LayerProgress, Progress, Quiet};
+pub use resolve::{ResolveError, name_of, resolve, tag};
+pub use unpack::Owners;
+
+use crate::oci::Digest;
+use crate::store::{ImageRecord, Store};
+
+/// An image of the store.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its record.
+    pub record: ImageRecord,
+    /// Its configuration, as far as coracle reads it.
+    pub config: Configuration,
+    /// The configuration as it stands: its digest is the image's id.
+    pub raw_config: Vec<u8>,
+}
+
+/// Opens the image with this id.
+pub fn open(store: &Store, id: &Digest) -> Result<Image> {
+    let record = store.image(id)?.ok_or_else(|| ResolveError::NotFound(id.to_string()))?;
+    let raw_config = store.read_document(id).with_context(|| format!("open image {id}"))?;
+    let config = Configuration::parse(&raw_config).with_context(|| format!("open image {id}"))?;
+    Ok(Image { record, config, raw_config })
+}

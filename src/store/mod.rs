@@ -53,7 +53,7 @@ pub use layer::{LayerRecord, Layers, MapKey};
 pub use pin::Pin;
 pub use record::{read_json, replace_json, write_json_new};
 pub use reference::{Name, RefRecord, Selector};
-pub use remove::remove_tree;
+pub use remove::{remove_tree, remove_tree_at};
 pub use staged::Staged;
 pub use sweep::{Freed, sweep};
 

@@ -7,7 +7,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, chmodat, openat, renameat, unlinkat};
@@ -34,10 +34,15 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let top = match open_dir(parent.as_fd(), &name) {
+    remove_tree_at(parent.as_fd(), &name)
+}
+
+/// Removes `name` in the directory `parent` as [`remove_tree`] does.
+pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let top = match open_dir(parent, name) {
         Ok(top) => top,
         Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(unlinkat(&parent, &name, AtFlags::empty())?),
+        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(unlinkat(parent, name, AtFlags::empty())?),
         Err(error) => return Err(error.into()),
     };
     let mut removal = Removal { moved: 0, error: None };
@@ -49,7 +54,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
             break;
         }
     }
-    match unlinkat(&parent, &name, AtFlags::REMOVEDIR) {
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(removal.error.unwrap_or(error).into()),
     }
@@ -124,7 +129,7 @@ impl Removal {
 }
 
 /// Opens a directory for removal, giving its owner back the permissions that takes.
-fn open_dir(dir: std::os::fd::BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+fn open_dir(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let opened = match openat(dir, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {

@@ -31,6 +31,8 @@ pub fn sweep(store: &Store) -> Result<Freed> {
     for image in store.images()? {
         keep_image(store, &mut keep, &image);
     }
+    // The index that a name was pulled by is part of no image, and a push of the name wants it.
+    keep.blobs.extend(store.refs()?.into_iter().map(|(_, record)| record.target));
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
     }

@@ -1,0 +1,62 @@
+//! The unpacked layers of an image, as a container mounts them.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::intake::{Expected, Intake, Keep, Mapping};
+use crate::oci::{Digest, image::ImageManifest};
+use crate::store::{ImageRecord, MapKey, Store};
+
+/// Returns the trees of the image's layers, lowest first, if all are unpacked under `map`.
+pub fn unpacked(store: &Store, image: &ImageRecord, map: &MapKey) -> Option<Vec<PathBuf>> {
+    let layers = store.layers(map);
+    image.layers.iter().map(|diff_id| layers.has(diff_id).then(|| layers.tree(diff_id))).collect()
+}
+
+/// Returns the trees of the image's layers, lowest first, after unpacking those that are missing under
+/// this mapping from their blobs. Only then need this process be in the ancestor user namespace:
+/// [`unpacked`] tells.
+pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> Result<Vec<PathBuf>> {
+    if let Some(trees) = unpacked(store, image, &mapping.key) {
+        return Ok(trees);
+    }
+    let intake = Intake::new(store, mapping)?;
+    let blobs = layer_blobs(store, image)?;
+    intake.pin(blobs.iter().copied(), image.layers.iter().copied())?;
+    let mut seen = std::collections::BTreeSet::new();
+    for (blob, diff_id) in blobs.iter().zip(&image.layers) {
+        if intake.has_layer(diff_id) || !seen.insert(*diff_id) {
+            continue;
+        }
+        let file =
+            store.open_blob(blob)?.with_context(|| format!("blob {blob} is missing from the store"))?;
+        let expected = Expected { blob: Some(*blob), size: None, diff_id: Some(*diff_id) };
+        intake
+            .layer(file, Keep::Nothing, true, expected, |_| ())
+            .with_context(|| format!("unpack layer {diff_id}"))?;
+    }
+    intake.commit(&[], &[])?;
+    unpacked(store, image, &mapping.key).context("unpack the image's layers: one is missing again")
+}
+
+/// Returns the digests of the blobs of the image's layers, lowest first.
+pub(super) fn layer_blobs(store: &Store, image: &ImageRecord) -> Result<Vec<Digest>> {
+    let bytes = store.read_document(&image.manifest)?;
+    let manifest: ImageManifest =
+        serde_json::from_slice(&bytes).with_context(|| format!("parse manifest {}", image.manifest))?;
+    let blobs: Vec<Digest> = manifest
+        .layers()
+        .iter()
+        .map(|layer| layer.digest().to_string().parse::<Digest>())
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("parse manifest {}", image.manifest))?;
+    anyhow::ensure!(
+        blobs.len() == image.layers.len(),
+        "manifest {} has {} layers, and the image has {}",
+        image.manifest,
+        blobs.len(),
+        image.layers.len()
+    );
+    Ok(blobs)
+}

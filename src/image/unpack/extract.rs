@@ -1,0 +1,452 @@
+//! What each kind of member becomes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::BufRead;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::sched::CloneFlags;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::tree::{Found, Tree, look, opaque, open_directory, whiteout};
+use super::{Kind, Member, Members, Owners, path, show};
+use crate::store::LayerRecord;
+
+const OWNER: &str = "user.coracle.owner";
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Files of aufs itself, which old layers contain.
+const AUFS: &[u8] = b".wh..wh.";
+
+/// A tree being filled from an archive.
+#[derive(Debug)]
+pub(super) struct Extraction {
+    tree: Tree,
+    owners: Owners,
+    /// Whether new files get exactly the permissions they are made with.
+    unmasked: bool,
+    /// What directories get at the end: permissions and time.
+    directories: BTreeMap<Vec<u8>, (u32, Timestamps)>,
+    /// The records of the file `owners`, by path.
+    recorded: BTreeMap<Vec<u8>, String>,
+    record: LayerRecord,
+}
+
+impl Extraction {
+    /// Starts to fill the empty directory `tree`.
+    pub(super) fn new(tree: &Path, owners: Owners) -> Result<Self> {
+        let tree = Tree::open(tree)?;
+        // What the store's own directories hand down must not get into the layer: default access control
+        // lists, and the group of a set-group-id directory.
+        let _ = rustix::fs::fremovexattr(tree.root(), "system.posix_acl_default");
+        let _ = rustix::fs::fremovexattr(tree.root(), "system.posix_acl_access");
+        if owners == Owners::Mapped {
+            chown(tree.root(), b"", 0, 0, &[])?;
+        }
+        rustix::fs::fchmod(tree.root(), Mode::from_raw_mode(0o755)).context("set the root's permissions")?;
+        // The mask belongs to the process, but a thread can have its own (unshare(2), CLONE_FS).
+        let unmasked = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
+        if unmasked {
+            nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+        }
+        Ok(Self {
+            tree,
+            owners,
+            unmasked,
+            directories: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+            record: LayerRecord::default(),
+        })
+    }
+
+    /// Extracts one member; `members` has its data.
+    pub(super) fn member<R: BufRead>(&mut self, member: &Member, members: &mut Members<R>) -> Result<()> {
+        let Ok(path) = path::clean(&member.path) else {
+            bail!("{:?} is outside of the layer", show(&member.path));
+        };
+        self.record.entries += 1;
+        let (above, name) = path::split(&path);
+        if name == OPAQUE {
+            let directory = self.tree.directory(above)?;
+            return opaque(&directory, b"").with_context(|| extracting(&path));
+        }
+        if path.starts_with(AUFS) || name.starts_with(AUFS) {
+            return Ok(());
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            return self.whiteout(above, hidden).with_context(|| extracting(&path));
+        }
+        if path.is_empty() {
+            if member.kind != Kind::Directory {
+                bail!("extract {:?}: the root of a layer can only be a directory", show(&member.path));
+            }
+            return self.root(member).context("extract the root directory");
+        }
+        let parent = self.tree.directory(above)?;
+        match member.kind {
+            Kind::File => self.file(&parent, &path, name, member, members),
+            Kind::Directory => self.directory(&parent, &path, name, member),
+            Kind::HardLink => self.hard_link(&parent, &path, name, member),
+            Kind::Symlink | Kind::Fifo => self.special(&parent, &path, name, member),
+            Kind::Character | Kind::Block => self.device(&parent, &path, name, member),
+        }
+        .with_context(|| extracting(&path))
+    }
+
+    /// Sets what waited for the end, and writes the file `owners` if there is something to write.
+    pub(super) fn finish(mut self, owners: &Path) -> Result<LayerRecord> {
+        // Deepest first, so that a directory that closes itself to us does so after what it holds.
+        for (path, (mode, times)) in std::mem::take(&mut self.directories).into_iter().rev() {
+            let (above, name) = path::split(&path);
+            let name = if name.is_empty() { b"." } else { name };
+            let opened = self.tree.existing(above).and_then(|parent| open_directory(&parent, name));
+            let directory = match opened {
+                Ok(directory) => directory,
+                // Another name of it was replaced since.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                Err(error) => return Err(error).with_context(|| format!("open directory {}", show(&path))),
+            };
+            let made = if self.unmasked { mode & 0o777 | 0o700 } else { 0 };
+            if mode != made || path.is_empty() {
+                rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode))
+                    .with_context(|| format!("set the permissions of {}", show(&path)))?;
+            }
+            rustix::fs::futimens(&directory, &times)
+                .with_context(|| format!("set the time of {}", show(&path)))?;
+        }
+        if !self.recorded.is_empty() {
+            let mut bytes = Vec::new();
+            for (path, text) in &self.recorded {
+                bytes.extend_from_slice(text.as_bytes());
+                bytes.push(b' ');
+                bytes.extend_from_slice(path);
+                bytes.push(0);
+            }
+            std::fs::write(owners, bytes).with_context(|| format!("write {}", owners.display()))?;
+        }
+        Ok(self.record)
+    }
+
+    fn root(&mut self, member: &Member) -> Result<()> {
+        let root = open_directory(&*self.tree.directory(b"")?, b".")?;
+        self.owner_of_open(root.as_fd(), b"", member, true)?;
+        attributes(root.as_fd(), member)?;
+        self.directories.insert(Vec::new(), (member.mode, times(member)));
+        Ok(())
+    }
+
+    fn file<R: BufRead>(
+        &mut self,
+        parent: &OwnedFd,
+        path: &[u8],
+        name: &[u8],
+        member: &Member,
+        members: &mut Members<R>,
+    ) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(member.mode & 0o777);
+        let file = self.place(parent, path, name, || rustix::fs::openat(parent, name, flags, mode))?;
+        match &member.regions {
+            None => members.data(|chunk| write_all(&file, chunk))?,
+            Some(regions) => write_regions(&file, regions, member.size, members)?,
+        }
+        self.record.size = self.record.size.saturating_add(member.size);
+        self.owner_of_open(file.as_fd(), path, member, false)?;
+        // Changing the owner and writing take the set-id bits away, so they come after both.
+        if member.mode & 0o7000 != 0 || !self.unmasked {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(member.mode)).context("set its permissions")?;
+        }
+        attributes(file.as_fd(), member)?;
+        rustix::fs::futimens(&file, &times(member)).context("set its time")
+    }
+
+    fn directory(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+        let mode = Mode::from_raw_mode(member.mode & 0o777 | 0o700);
+        let mut known = false;
+        match rustix::fs::mkdirat(parent, name, mode) {
+            Err(Errno::EXIST) => match look(parent, name)? {
+                Found::Directory => {
+                    known = true;
+                    if !self.directories.contains_key(path) {
+                        // It was implied before, so it has not the permissions that `finish` counts on.
+                        rustix::fs::fchmod(open_directory(parent, name)?, mode)?;
+                    }
+                }
+                found => {
+                    self.clear(parent, path, name, found)?;
+                    rustix::fs::mkdirat(parent, name, mode)?;
+                    if found == Found::Whiteout {
+                        opaque(parent, name)?;
+                    }
+                }
+            },
+            other => other?,
+        }
+        let plain = (member.uid, member.gid) == (0, 0) && member.attributes.is_empty() && !known;
+        if !plain {
+            let directory = open_directory(parent, name)?;
+            self.owner_of_open(directory.as_fd(), path, member, known)?;
+            attributes(directory.as_fd(), member)?;
+            if known {
+                rustix::fs::fchmod(&directory, mode)?;
+            }
+        }
+        self.directories.insert(path.to_vec(), (member.mode, times(member)));
+        Ok(())
+    }
+
+    fn hard_link(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+        let Ok(target) = path::clean(&member.link) else {
+            bail!("invalid hardlink {:?} -> {:?}", show(&member.path), show(&member.link));
+        };
+        let (above, base) = path::split(&target);
+        if base.is_empty() {
+            bail!("invalid hardlink {:?} -> {:?}", show(&member.path), show(&member.link));
+        }
+        let linking = || format!("link it to {}", show(&target));
+        let from = self.tree.existing(above).with_context(linking)?;
+        let link = || rustix::fs::linkat(&*from, base, parent, name, AtFlags::empty());
+        match link() {
+            Err(Errno::EXIST) => {
+                let stat = |dir, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+                let (old, new) = (stat(&*from, base).with_context(linking)?, stat(parent, name)?);
+                if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino) {
+                    return Ok(());
+                }
+                let found = look(parent, name)?;
+                self.clear(parent, path, name, found)?;
+                link().with_context(linking)?;
+            }
+            other => other.with_context(linking)?,
+        }
+        if let Some(text) = self.recorded.get(&target).cloned() {
+            self.recorded.insert(path.to_vec(), text);
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link or a named pipe.
+    fn special(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+        let mode = Mode::from_raw_mode(member.mode & 0o777);
+        self.place(parent, path, name, || match member.kind {
+            Kind::Symlink => rustix::fs::symlinkat(member.link.as_slice(), parent, name),
+            _ => rustix::fs::mknodat(parent, name, FileType::Fifo, mode, 0),
+        })?;
+        if (member.uid, member.gid) != (0, 0) {
+            match self.owners {
+                Owners::Mapped => chown(parent.as_fd(), name, member.uid, member.gid, path)?,
+                Owners::Emulated => self.note(path, member),
+            }
+        }
+        if member.kind == Kind::Fifo && !self.unmasked {
+            // Nobody else writes here, so this is the pipe that was made above.
+            rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+        }
+        rustix::fs::utimensat(parent, name, &times(member), AtFlags::SYMLINK_NOFOLLOW).context("set its time")
+    }
+
+    fn device(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+        let found = look(parent, name)?;
+        if found != Found::Nothing {
+            self.clear(parent, path, name, found)?;
+        }
+        self.note(path, member);
+        Ok(())
+    }
+
+    fn whiteout(&mut self, above: &[u8], hidden: &[u8]) -> Result<()> {
+        if matches!(hidden, b"" | b"." | b"..") {
+            bail!("it hides no name");
+        }
+        let parent = self.tree.directory(above)?;
+        match whiteout(&parent, hidden) {
+            // It hides what the layers below have under this name, not what this layer has.
+            Err(Errno::EXIST) if look(&parent, hidden)? == Found::Directory => opaque(&parent, hidden),
+            Err(Errno::EXIST) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Makes something new at `name`, after removing what stands there.
+    fn place<T>(
+        &mut self,
+        parent: &OwnedFd,
+        path: &[u8],
+        name: &[u8],
+        make: impl Fn() -> Result<T, Errno>,
+    ) -> Result<T> {
+        match make() {
+            Err(Errno::EXIST) => {
+                let found = look(parent, name)?;
+                self.clear(parent, path, name, found)?;
+                Ok(make()?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn clear(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], found: Found) -> Result<()> {
+        self.tree.remove(parent, name, found).context("remove what a later member replaces")?;
+        if let Found::File(size) = found {
+            self.record.size = self.record.size.saturating_sub(size);
+        }
+        forget(&mut self.recorded, path);
+        forget(&mut self.directories, path);
+        Ok(())
+    }
+
+    /// Sets or keeps the owner of an open file or directory. `known` if it may have another already.
+    fn owner_of_open(
+        &mut self,
+        file: BorrowedFd<'_>,
+        path: &[u8],
+        member: &Member,
+        known: bool,
+    ) -> Result<()> {
+        let plain = (member.uid, member.gid) == (0, 0);
+        match self.owners {
+            Owners::Mapped if plain && !known => Ok(()),
+            Owners::Mapped => chown(file, b"", member.uid, member.gid, path),
+            Owners::Emulated if plain => {
+                self.recorded.remove(path);
+                if known {
+                    let _ = rustix::fs::fremovexattr(file, OWNER);
+                }
+                Ok(())
+            }
+            Owners::Emulated => {
+                let text = format!("{}:{}:{:o}", member.uid, member.gid, member.mode);
+                match rustix::fs::fsetxattr(file, OWNER, text.as_bytes(), XattrFlags::empty()) {
+                    // A file system without such attributes.
+                    Err(Errno::OPNOTSUPP) => {
+                        self.note(path, member);
+                        Ok(())
+                    }
+                    other => other.context("keep its owner"),
+                }
+            }
+        }
+    }
+
+    /// Writes a member down for the file `owners`.
+    fn note(&mut self, path: &[u8], member: &Member) {
+        let kind = match member.kind {
+            Kind::File | Kind::HardLink => 0o100_000,
+            Kind::Directory => 0o040_000,
+            Kind::Symlink => 0o120_000,
+            Kind::Character => 0o020_000,
+            Kind::Block => 0o060_000,
+            Kind::Fifo => 0o010_000,
+        };
+        let (major, minor) = member.device;
+        let mut text = String::new();
+        let _ = write!(text, "{}:{}:{:o}:{major}:{minor}", member.uid, member.gid, kind | member.mode);
+        self.recorded.insert(path.to_vec(), text);
+    }
+}
+
+fn extracting(path: &[u8]) -> String {
+    format!("extract {}", show(path))
+}
+
+/// Takes `path` and everything below it out of a map.
+fn forget<T>(map: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
+    map.remove(path);
+    let (mut from, mut to) = (path.to_vec(), path.to_vec());
+    from.push(b'/');
+    // The byte after the slash.
+    to.push(b'0');
+    let below: Vec<_> = map.range(from..to).map(|(known, _)| known.clone()).collect();
+    for known in below {
+        map.remove(&known);
+    }
+}
+
+fn times(member: &Member) -> Timestamps {
+    let (seconds, nanoseconds) = member.modified;
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// Changes the owner of `name` in `dir`, or with an empty name of `dir` itself.
+fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: &[u8]) -> Result<()> {
+    if uid == u32::MAX || gid == u32::MAX {
+        bail!("it belongs to {uid}:{gid}, which is no owner");
+    }
+    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    let done = if name.is_empty() {
+        rustix::fs::fchown(dir, owner.0, owner.1)
+    } else {
+        rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+    };
+    match done {
+        // The kernel's word for an id that the user namespace does not map (user_namespaces(7)).
+        Err(Errno::INVAL) => bail!(
+            "{} belongs to {uid}:{gid}, and these ids reach beyond this user's subordinate ids; \
+             an administrator can assign more in /etc/subuid and /etc/subgid",
+            if path.is_empty() { "/".to_owned() } else { show(path) }
+        ),
+        other => other.with_context(|| format!("change its owner to {uid}:{gid}")),
+    }
+}
+
+/// Sets the extended attributes that an archive may set.
+fn attributes(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
+    for (name, value) in &member.attributes {
+        let reserved: [&[u8]; 3] = [b"user.overlay.", b"trusted.overlay.", b"user.coracle."];
+        if reserved.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        match rustix::fs::fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
+            // What this file system or this user cannot keep (`trusted.*`, labels of the host's security
+            // module) is left out, as Docker does.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => {}
+            Err(error) => return Err(error).with_context(|| format!("set its attribute {}", show(name))),
+        }
+    }
+    Ok(())
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("write its content"),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the data regions of a sparse file where they belong.
+fn write_regions<R: BufRead>(
+    file: &OwnedFd,
+    regions: &[(u64, u64)],
+    size: u64,
+    members: &mut Members<R>,
+) -> Result<()> {
+    rustix::fs::ftruncate(file, size).context("set its length")?;
+    let mut regions = regions.iter().copied().filter(|(_, length)| *length > 0);
+    let (mut offset, mut left) = regions.next().unwrap_or((0, 0));
+    members.data(|mut chunk| {
+        while !chunk.is_empty() {
+            if left == 0 {
+                (offset, left) = regions.next().context("find the place of its data")?;
+            }
+            let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match rustix::io::pwrite(file, &chunk[..length], offset) {
+                Ok(written) => {
+                    chunk = &chunk[written..];
+                    offset += written as u64;
+                    left -= written as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("write its content"),
+            }
+        }
+        Ok::<_, anyhow::Error>(())
+    })
+}

@@ -1,0 +1,78 @@
+//! An archive made into a layer's tree.
+//!
+//! # Theory of operation
+//!
+//! A layer's tar is unpacked into `<dir>/tree` in the form that overlayfs mounts as a lower directory with
+//! `userxattr`: a whiteout `.wh.x` becomes a character device 0/0 called `x`, an opaque mark `.wh..wh..opq`
+//! becomes the attribute `user.overlay.opaque` of its directory. Beside it come `layer.json`
+//! ([`LayerRecord`]) and, if it has something to say, `owners` (below).
+//!
+//! The process is root in the user namespace that the tree belongs to, so that every owner of the map can
+//! be set and no permission bit locks it out. The archive is untrusted:
+//!
+//! - no name leaves the tree ([`tree`], [`path`]);
+//! - what is kept in memory has limits ([`member`]);
+//! - attributes that mean something to overlayfs or to coracle are never taken from the archive;
+//! - device nodes, which a user namespace cannot make, are written down in `owners` only.
+//!
+//! A later member replaces an earlier one of the same name; only a directory on a directory keeps what it
+//! holds. A whiteout never hides a member of its own layer, wherever the two stand in the archive
+//! (image-spec, layer.md, "Whiteouts").
+//!
+//! Permissions and times of directories are set at the end, when nothing in them changes any more.
+//!
+//! # Owners with a single id
+//!
+//! With [`Owners::Emulated`] every file belongs to the user. An owner that is not `0:0` is kept as
+//! `uid:gid:mode` (mode in octal) in the attribute `user.coracle.owner` of regular files and directories.
+//! Other kinds cannot have `user.*` attributes (xattr(7)); theirs stand in the file `owners`, one record
+//! each: `uid:gid:mode:major:minor path`, mode with the bits of the type, ended by a NUL. Device nodes stand
+//! there under either regime.
+
+mod extract;
+mod member;
+mod path;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io::BufRead;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+pub(super) use member::{Kind, Member, Members};
+
+use crate::store::{LayerRecord, write_json_new};
+
+/// What becomes of the owners that an archive tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// They are set: the user namespace maps them.
+    Mapped,
+    /// They are kept in attributes: the user namespace maps one id.
+    Emulated,
+}
+
+/// Unpacks the archive `input` into the new directory `dir`, reading it to its very end.
+///
+/// Runs in a thread of its own, whose file mode mask it changes.
+pub(super) fn unpack(input: impl BufRead, dir: &Path, owners: Owners) -> Result<LayerRecord> {
+    std::fs::create_dir(dir).with_context(|| format!("create {}", dir.display()))?;
+    let tree = dir.join("tree");
+    std::fs::create_dir(&tree).with_context(|| format!("create {}", tree.display()))?;
+    let mut members = Members::new(input);
+    let mut extraction = extract::Extraction::new(&tree, owners)?;
+    while let Some(member) = members.next().context("read the layer's archive")? {
+        extraction.member(&member, &mut members)?;
+    }
+    members.finish().context("read the layer's archive")?;
+    let record = extraction.finish(&dir.join("owners"))?;
+    write_json_new(&dir.join("layer.json"), &record, false)?;
+    Ok(record)
+}
+
+/// Returns a name of an archive for an error text.
+fn show(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}

@@ -1,1 +1,3 @@
 //! Words in, words out: one file a command.
+
+mod format;

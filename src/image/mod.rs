@@ -11,6 +11,7 @@ mod change;
 mod compression;
 mod config;
 mod hello;
+pub mod hello_program;
 mod import;
 mod intake;
 mod layer;

@@ -1,0 +1,52 @@
+//! Makes what the product embeds: the guest programs.
+//!
+//! A guest program is a Rust file of `src/guest/` that runs inside containers: static, a few kilobytes, no
+//! `std`, no C library. Cargo cannot build a program for embedding into another without unstable features,
+//! so this calls the same compiler that Cargo uses, which needs nothing but the target's `core`.
+
+use std::env;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/guest");
+    for program in ["launch", "hello"] {
+        compile_guest(program)?;
+    }
+    Ok(())
+}
+
+/// Compiles `src/guest/<program>.rs` to a static executable `<program>` in `OUT_DIR`.
+fn compile_guest(program: &str) -> Result<(), Box<dyn Error>> {
+    let output = PathBuf::from(env::var("OUT_DIR")?).join(program);
+    let mut rustc = Command::new(env::var_os("RUSTC").ok_or("RUSTC is not set")?);
+    rustc
+        .arg(format!("src/guest/{program}.rs"))
+        .args(["--edition", "2024", "--crate-type", "bin", "--crate-name", program])
+        .args(["--target", &env::var("TARGET")?])
+        .arg("-o")
+        .arg(&output)
+        .args(["-D", "warnings"])
+        .args(["-C", "opt-level=s", "-C", "panic=abort", "-C", "codegen-units=1", "-C", "debuginfo=0"])
+        // A fixed address and no start files: the file needs no relocation before its first instruction.
+        .args(["-C", "relocation-model=static", "-C", "target-feature=+crt-static"])
+        .args(["-C", "default-linker-libraries=no", "-C", "force-unwind-tables=no", "-C", "strip=symbols"])
+        .args(["-nostartfiles", "-nostdlib", "-static", "-no-pie"].map(|arg| format!("-Clink-arg={arg}")))
+        // All of it in as few pages as it can be.
+        .args(
+            ["--build-id=none", "--gc-sections", "-z,norelro", "-z,noseparate-code", "-z,noexecstack"]
+                .map(|arg| format!("-Clink-arg=-Wl,{arg}")),
+        );
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut argument = std::ffi::OsString::from("linker=");
+        argument.push(linker);
+        rustc.arg("-C").arg(argument);
+    }
+    let status = rustc.status()?;
+    if !status.success() {
+        return Err(format!("compile guest program {program}: rustc: {status}").into());
+    }
+    Ok(())
+}

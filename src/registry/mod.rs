@@ -1,1 +1,43 @@
 //! The distribution protocol: requests, tokens, transfers. Knows no disk.
+//!
+//! # Theory of operation
+//!
+//! A [`Client`] is made from an [`Access`] (plain values: mirrors, insecure registries, credentials, proxies,
+//! how long to wait) and serves any number of threads. One request goes through four layers:
+//!
+//! ```text
+//! client     which endpoints, in which order: the mirrors of a registry, then itself; https, then http
+//!            for an insecure one; a token where it is asked for
+//! patience   again after a pause, for what may pass: cut connections, 429, 5xx
+//! transport  one request and the redirects it leads to; Authorization never leaves its host
+//! resolve    names to addresses, without the C library (a static one would load shared objects for it)
+//! ```
+//!
+//! Everything that comes from a registry is untrusted: sizes have limits, texts lose their control
+//! characters before they reach a terminal, a manifest is checked against its digest here, and a blob yields
+//! exactly as many bytes as its descriptor says. (Its digest is checked by whoever reads it, because that
+//! runs beside the decompression.) A blob is only ever asked of the registry and its mirrors: the `urls` of a
+//! descriptor, as foreign layers have them, are not followed.
+
+mod access;
+mod auth;
+mod blob;
+mod client;
+mod dns;
+mod error;
+mod patience;
+mod proxy;
+mod resolve;
+mod transport;
+
+pub use access::{Access, Credentials, Mirror, ParseMirrorError, Patience};
+pub use blob::Blob;
+pub use client::{Client, Fetched};
+pub use error::{Answer, Error, Fault};
+pub use proxy::Proxies;
+
+#[cfg(test)]
+#[path = "../../tests/suite/support/registry.rs"]
+mod fixture;
+#[cfg(test)]
+mod tests;

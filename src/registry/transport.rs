@@ -1,0 +1,346 @@
+//! One request, and the redirects it leads to.
+//!
+//! There are up to six HTTP agents, made when first needed: they differ in whether certificates are checked
+//! and whether there is a proxy. Reading the root certificates costs milliseconds, so a plain or unchecked
+//! connection never does it.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ureq::http::{self, HeaderMap, Response, Uri, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body};
+
+use super::access::Access;
+use super::error::{Answer, Error, Fault, clean};
+use super::resolve::{NoSuchHost, Resolver};
+
+/// The longest body of an error or a redirect that is read.
+const SMALL_BODY: u64 = 64 << 10;
+const REDIRECTS: usize = 10;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Request<'a> {
+    pub(super) url: &'a str,
+    pub(super) accept: &'a str,
+    /// For the host of `url` alone.
+    pub(super) authorization: Option<String>,
+    /// The first byte wanted.
+    pub(super) offset: u64,
+    /// Makes it a POST.
+    pub(super) form: Option<String>,
+}
+
+/// A response of any status.
+pub(super) struct Reply {
+    pub(super) response: Response<Body>,
+    /// Whether it came from another host than the one that was asked.
+    pub(super) redirected: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Trust {
+    /// Plain http.
+    None,
+    /// TLS with any certificate.
+    Any,
+    /// TLS with a certificate that a known authority has signed.
+    Roots,
+}
+
+#[derive(Debug)]
+pub(super) struct Transport {
+    agents: Mutex<HashMap<(Trust, Option<String>), Agent>>,
+    resolver: Resolver,
+}
+
+impl Transport {
+    pub(super) fn new(resolver: Resolver) -> Self {
+        Self { agents: Mutex::default(), resolver }
+    }
+
+    /// Sends `request` and follows its redirects.
+    pub(super) fn send(&self, access: &Access, request: &Request) -> Result<Reply, Error> {
+        let mut url = parse(request.url, request.url)?;
+        let asked = url.clone();
+        for _ in 0..=REDIRECTS {
+            let redirected = origin(&url) != origin(&asked);
+            let response = self.send_once(access, request, &url, !redirected)?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) || request.form.is_some() {
+                return Ok(Reply { response, redirected });
+            }
+            let Some(location) = text(response.headers(), &header::LOCATION) else {
+                return Err(Error::Protocol(format!("redirect without a location from {}", shown(&url))));
+            };
+            url = parse(&join(&url, location), request.url)?;
+            drain(response);
+        }
+        Err(Error::Protocol(format!("too many redirects from {}", request.url)))
+    }
+
+    fn send_once(
+        &self,
+        access: &Access,
+        request: &Request,
+        url: &Uri,
+        authorized: bool,
+    ) -> Result<Response<Body>, Error> {
+        let agent = self.agent(access, url)?;
+        let builder = http::Request::builder().uri(url).header(header::ACCEPT, request.accept);
+        let builder = match &request.authorization {
+            Some(value) if authorized => builder.header(header::AUTHORIZATION, value),
+            _ => builder,
+        };
+        let builder = match request.offset {
+            0 => builder,
+            offset => builder.header(header::RANGE, format!("bytes={offset}-")),
+        };
+        let (verb, sent) = match &request.form {
+            None => ("Get", builder.body(()).map(|request| agent.run(request))),
+            Some(form) => {
+                let kind = "application/x-www-form-urlencoded";
+                let post = builder.method("POST").header(header::CONTENT_TYPE, kind).body(form.as_str());
+                ("Post", post.map(|request| agent.run(request)))
+            }
+        };
+        let sent = sent.map_err(|error| Error::Protocol(format!("request {}: {error}", shown(url))))?;
+        sent.map_err(|error| {
+            let (fault, reason) = explain(&error, &access.patience.stall);
+            Error::Unreachable { verb, url: shown(url), reason, fault }
+        })
+    }
+
+    fn agent(&self, access: &Access, url: &Uri) -> Result<Agent, Error> {
+        let https = url.scheme_str() == Some("https");
+        let host = url.authority().map_or("", http::uri::Authority::as_str);
+        let trust = match https {
+            false => Trust::None,
+            true if access.is_insecure(host) => Trust::Any,
+            true => Trust::Roots,
+        };
+        let proxy = access.proxies.pick(https, host);
+        let key = (trust, proxy.map(str::to_owned));
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&key) {
+            return Ok(agent.clone());
+        }
+        let agent = self.build(access, trust, proxy)?;
+        agents.insert(key, agent.clone());
+        Ok(agent)
+    }
+
+    fn build(&self, access: &Access, trust: Trust, proxy: Option<&str>) -> Result<Agent, Error> {
+        let proxy = proxy.map(proxy_of).transpose()?;
+        // A proxy that is itself reached over TLS needs the certificates even for plain requests.
+        let over_tls = proxy.as_ref().is_some_and(|p| p.protocol() == ureq::ProxyProtocol::Https);
+        let roots = match trust {
+            Trust::Roots => roots(),
+            Trust::None if over_tls => roots(),
+            Trust::None | Trust::Any => RootCerts::WebPki,
+        };
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(roots)
+            .disable_verification(trust == Trust::Any)
+            .build();
+        let patience = &access.patience;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(proxy)
+            .tls_config(tls)
+            .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(patience.connect))
+            .timeout_connect(Some(patience.connect))
+            .timeout_per_read(Some(patience.stall))
+            .timeout_per_write(Some(patience.stall))
+            .max_idle_connections(16)
+            .max_idle_connections_per_host(16)
+            .build();
+        Ok(Agent::with_parts(config, DefaultConnector::new(), self.resolver.clone()))
+    }
+}
+
+fn proxy_of(url: &str) -> Result<ureq::Proxy, Error> {
+    // The address may hold a password, so it is not in these texts.
+    match ureq::Proxy::new(url) {
+        Ok(proxy) => match proxy.protocol() {
+            ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https => Ok(proxy),
+            other => Err(Error::Protocol(format!("{other} proxies are not supported, only http and https"))),
+        },
+        Err(_) => Err(Error::Protocol("invalid address of a proxy in the environment".to_owned())),
+    }
+}
+
+/// Returns the machine's own root certificates, or Mozilla's where it has none.
+fn roots() -> RootCerts {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        return RootCerts::WebPki;
+    }
+    found.iter().map(|der| Certificate::from_der(der).to_owned()).into()
+}
+
+impl Reply {
+    /// Reads an error out of a response whose status is one.
+    pub(super) fn into_error(self) -> Error {
+        let status = self.response.status().as_u16();
+        let after = retry_after(self.response.headers());
+        Answer::read(status, &drain(self.response)).into_error(after)
+    }
+}
+
+/// Reads a small body to its end, so that the connection can be used again.
+pub(super) fn drain(response: Response<Body>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What is missing of an error's body does not change that it is an error.
+    let _ = response.into_body().into_reader().take(SMALL_BODY).read_to_end(&mut bytes);
+    bytes
+}
+
+/// Returns a header as text, if it is one.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = text(headers, &header::RETRY_AFTER)?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+fn parse(url: &str, asked: &str) -> Result<Uri, Error> {
+    let uri = url.parse::<Uri>().ok();
+    let right = |uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    };
+    uri.filter(right).ok_or_else(|| Error::Protocol(format!("bad address {:?} from {asked}", clean(url))))
+}
+
+fn origin(url: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
+    (url.scheme_str(), url.host().map(str::to_ascii_lowercase), url.port_u16())
+}
+
+/// A URL without its query: those of redirects hold signatures.
+fn shown(url: &Uri) -> String {
+    let host = url.authority().map_or("", http::uri::Authority::as_str);
+    let host = host.rsplit('@').next().unwrap_or(host);
+    format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path())
+}
+
+/// Resolves a `Location` against the URL it came from (RFC 3986, section 5.2, for what servers send).
+fn join(base: &Uri, location: &str) -> String {
+    let scheme = base.scheme_str().unwrap_or("https");
+    let host = base.authority().map_or("", http::uri::Authority::as_str);
+    if location.contains("://") && !location.starts_with('/') {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{host}{location}")
+    } else {
+        let dir = base.path().rsplit_once('/').map_or("", |(dir, _)| dir);
+        format!("{scheme}://{host}{dir}/{location}")
+    }
+}
+
+/// Says what happened, in words that Go programs use where they have some.
+pub(super) fn explain(error: &ureq::Error, stall: &Duration) -> (Fault, String) {
+    match error {
+        ureq::Error::Io(error) => explain_io(error),
+        ureq::Error::Rustls(error) => (Fault::Tls, explain_tls(error)),
+        ureq::Error::Tls(text) => (Fault::Tls, format!("tls: {text}")),
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            (Fault::Refused, "dial tcp: i/o timeout".to_owned())
+        }
+        ureq::Error::Timeout(_) => (Fault::Stalled, format!("nothing received for {}s", stall.as_secs_f32())),
+        ureq::Error::Other(error) if error.is::<NoSuchHost>() => (Fault::NoSuchHost, error.to_string()),
+        ureq::Error::ConnectProxyFailed(text) => (Fault::Setup, format!("proxy: {}", clean(text))),
+        ureq::Error::Protocol(_) | ureq::Error::BodyStalled => (Fault::Cut, error.to_string()),
+        other => (Fault::Setup, other.to_string()),
+    }
+}
+
+fn explain_io(error: &io::Error) -> (Fault, String) {
+    use io::ErrorKind;
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return (Fault::Tls, explain_tls(tls));
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused => (Fault::Refused, "connect: connection refused".to_owned()),
+        ErrorKind::HostUnreachable => (Fault::Refused, "connect: no route to host".to_owned()),
+        ErrorKind::NetworkUnreachable => (Fault::Refused, "connect: network is unreachable".to_owned()),
+        ErrorKind::UnexpectedEof => (Fault::Cut, "unexpected EOF".to_owned()),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            (Fault::Cut, "connection reset by peer".to_owned())
+        }
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => (Fault::Stalled, "i/o timeout".to_owned()),
+        _ => (Fault::Setup, error.to_string()),
+    }
+}
+
+fn explain_tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError;
+    match error {
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "http: server gave HTTP response to HTTPS client".to_owned()
+        }
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => {
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid".to_owned()
+        }
+        rustls::Error::InvalidCertificate(reason) => {
+            format!("tls: failed to verify certificate: {reason}")
+        }
+        other => format!("tls: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolves_locations() {
+        let base: Uri = "https://reg.example:5000/v2/a/blobs/x?q=1".parse().unwrap();
+        assert_eq!(join(&base, "http://cdn.example/y"), "http://cdn.example/y");
+        assert_eq!(join(&base, "//cdn.example/y"), "https://cdn.example/y");
+        assert_eq!(join(&base, "/y?z=http://q"), "https://reg.example:5000/y?z=http://q");
+        assert_eq!(join(&base, "y"), "https://reg.example:5000/v2/a/blobs/y");
+        for bad in ["ftp://a/b", "/only/path", "https://", "https:///x", "http://a b/"] {
+            assert!(parse(bad, "x").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shows_no_secrets() {
+        let url: Uri = "https://u:p@cdn.example/blob?X-Signature=abc".parse().unwrap();
+        assert_eq!(shown(&url), "https://cdn.example/blob");
+        assert!(!format!("{:?}", proxy_of("socks5://u:secret@p:1").unwrap_err()).contains("secret"));
+        assert!(proxy_of("http://p.example:3128").is_ok());
+    }
+
+    #[test]
+    fn reads_retry_after() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
+        headers.insert(header::RETRY_AFTER, "Wed, 21 Oct 2015 07:28:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::ZERO));
+        headers.insert(header::RETRY_AFTER, "soon".parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! `kill -9` of everything, in any order: what is left tells the truth and can be mended.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::harness::{Test, tests};
+use crate::support::process::is_dead;
+use crate::support::{Image, Layer, Sandbox, wait_until};
+
+pub(crate) const TESTS: &[Test] = tests![
+    killing_the_command_leaves_the_container_running,
+    killing_the_supervisor_ends_the_container,
+    killing_the_first_process_is_an_exit,
+    killing_both_in_either_order,
+    killing_the_supervisor_of_a_removable_container,
+    the_runtime_directory_vanishes,
+    everything_is_gone_as_after_a_reboot,
+    killing_run_at_any_moment,
+    killing_load_at_any_moment,
+    killing_rm_at_any_moment,
+    killing_create_leaves_no_stuck_name,
+    a_supervisor_that_stands_still_is_seen,
+];
+
+fn running() -> Sandbox {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", "echo here; exec sleep 1000"]).success();
+    sandbox.wait_for_log("c", "here");
+    sandbox
+}
+
+/// Claims that container `c` is known as ended, can be started again, and removed.
+fn mends(sandbox: &Sandbox) {
+    sandbox.wait_for_status("c", "exited");
+    let outcome =
+        sandbox.run(["inspect", "-f", "{{.State.Running}} {{.State.Pid}} {{.State.ExitCode}}", "c"]);
+    let text = outcome.success().text();
+    assert!(text.starts_with("false 0 ") && text != "false 0 0", "{outcome}");
+    sandbox.run(["ps", "-q"]).stdout("");
+    sandbox.run(["ps", "-a", "--format", "{{.Status}}"]).success().stdout_contains("Exited (");
+    sandbox.run(["logs", "c"]).success().stdout_contains("here");
+    sandbox.run(["wait", "c"]).success();
+    sandbox.run(["start", "c"]).stdout("c\n").success();
+    assert_eq!(sandbox.status_of("c"), "running");
+    sandbox.run(["exec", "c", "echo", "again"]).stdout("again\n").success();
+    sandbox.run(["rm", "-f", "c"]).success();
+    sandbox.run(["ps", "-aq"]).stdout("");
+    sandbox.run(["run", "--rm", "--name", "c", "busybox", "true"]).success();
+    sandbox.expect_no_process();
+}
+
+fn killing_the_command_leaves_the_container_running() {
+    let sandbox = Sandbox::new().busybox();
+    let command = sandbox
+        .command(["run", "--name", "c", "busybox", "sh", "-c", "echo here; while :; do sleep 0.1; done"])
+        .spawn();
+    command.wait_for("here");
+    command.signal(Signal::SIGKILL);
+    assert_eq!(command.wait().code, None);
+    assert_eq!(sandbox.status_of("c"), "running");
+    sandbox.run(["stop", "-t", "0", "c"]).success();
+    mends(&sandbox);
+}
+
+fn killing_the_supervisor_ends_the_container() {
+    let sandbox = running();
+    let pid = sandbox.pid_of("c");
+    for supervisor in sandbox.supervisors() {
+        supervisor.kill(Signal::SIGKILL);
+    }
+    wait_until("its container ends", || is_dead(pid));
+    mends(&sandbox);
+}
+
+fn killing_the_first_process_is_an_exit() {
+    let sandbox = running();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sandbox.pid_of("c")), Signal::SIGKILL).unwrap();
+    sandbox.run(["wait", "c"]).stdout("137\n").success();
+    sandbox.run(["inspect", "-f", "{{.State.ExitCode}}", "c"]).stdout("137\n");
+    mends(&sandbox);
+}
+
+fn killing_both_in_either_order() {
+    for supervisor_first in [true, false] {
+        let sandbox = running();
+        let pid = nix::unistd::Pid::from_raw(sandbox.pid_of("c"));
+        let supervisors = sandbox.supervisors();
+        assert_eq!(supervisors.len(), 1);
+        if supervisor_first {
+            supervisors[0].kill(Signal::SIGKILL);
+            let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        } else {
+            nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+            supervisors[0].kill(Signal::SIGKILL);
+        }
+        mends(&sandbox);
+    }
+}
+
+fn killing_the_supervisor_of_a_removable_container() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox
+        .run(["run", "-d", "--rm", "--name", "c", "-v", "/anonymous", "busybox", "sleep", "1000"])
+        .success();
+    for supervisor in sandbox.supervisors() {
+        supervisor.kill(Signal::SIGKILL);
+    }
+    // Whoever looks next removes it, as its supervisor would have done.
+    wait_until("it is gone", || sandbox.run(["ps", "-aq"]).success().text().is_empty());
+    for dir in ["containers", "names", "volumes"] {
+        wait_until(dir, || std::fs::read_dir(sandbox.store().join(dir)).unwrap().next().is_none());
+    }
+    sandbox.run(["run", "--rm", "--name", "c", "busybox", "true"]).success();
+}
+
+fn the_runtime_directory_vanishes() {
+    let sandbox = running();
+    std::fs::remove_dir_all(sandbox.dir().join("run/coracle")).unwrap();
+    assert_eq!(sandbox.status_of("c"), "running");
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("c\n").success();
+    sandbox.run(["exec", "c", "echo", "still"]).stdout("still\n").success();
+    sandbox.run(["run", "--rm", "busybox", "echo", "others"]).stdout("others\n").success();
+    let pid = sandbox.pid_of("c");
+    let outcome = sandbox.run(["stop", "-t", "1", "c"]);
+    outcome.stdout("c\n").success();
+    assert!(outcome.took < Duration::from_secs(20), "{outcome}");
+    assert!(is_dead(pid));
+    mends(&sandbox);
+}
+
+fn everything_is_gone_as_after_a_reboot() {
+    let sandbox = running();
+    sandbox.run(["run", "-d", "--rm", "--name", "gone", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["create", "--name", "new", "busybox"]).success();
+    for process in sandbox.processes() {
+        process.kill(Signal::SIGKILL);
+    }
+    std::fs::remove_dir_all(sandbox.dir().join("run/coracle")).unwrap();
+    sandbox.wait_for_status("c", "exited");
+    assert_eq!(sandbox.status_of("new"), "created");
+    wait_until("--rm holds", || sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).lines() == ["new", "c"]);
+    sandbox.run(["start", "new"]).success();
+    sandbox.run(["rm", "-f", "new"]).success();
+    mends(&sandbox);
+}
+
+/// Kills a call of the program after each of many delays, and lets `check` look at what it left.
+fn kill_after_delays(sandbox: &Sandbox, arguments: &[&str], stdin: &[u8], mut check: impl FnMut(u64)) {
+    for delay in [0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30, 40, 50, 70, 100, 150] {
+        let command = sandbox.command(arguments.iter().copied()).stdin(stdin).spawn();
+        std::thread::sleep(Duration::from_millis(delay));
+        // It may have ended already: then it is a test of that.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(command.pid()), Signal::SIGKILL);
+        command.wait();
+        check(delay);
+    }
+}
+
+fn killing_run_at_any_moment() {
+    let sandbox = Sandbox::new().busybox();
+    kill_after_delays(&sandbox, &["run", "-d", "--name", "c", "busybox", "sleep", "1000"], b"", |delay| {
+        // It runs, it was made and does not, or it was never there; each is told as it is, and goes.
+        let status = sandbox.run(["ps", "-a", "--format", "{{.State}}"]).success().text();
+        assert!(
+            ["", "created", "running", "exited"].contains(&status.as_str()),
+            "after {delay} ms: {status}"
+        );
+        sandbox.run(["rm", "-f", "c"]).success();
+        sandbox.run(["run", "--rm", "--name", "c", "busybox", "echo", "free"]).stdout("free\n").success();
+    });
+    sandbox.expect_no_process();
+    sandbox.run(["ps", "-aq"]).stdout("");
+}
+
+fn killing_load_at_any_moment() {
+    let sandbox = Sandbox::new().busybox();
+    let mut layer = Layer::new();
+    for n in 0..300 {
+        layer = layer.file(&format!("/many/{n}"), vec![7; 20_000]);
+    }
+    let archive = Image::busybox().layer(&layer).docker_archive("big:1");
+    kill_after_delays(&sandbox, &["load"], &archive, |delay| {
+        let outcome =
+            sandbox.run(["run", "--rm", "--pull", "never", "big:1", "sh", "-c", "ls /many | wc -l"]);
+        if outcome.code == Some(0) {
+            // What has a name is whole.
+            outcome.stdout("300\n");
+            sandbox.run(["rmi", "big:1"]).success();
+        } else {
+            outcome.code(125).stderr_contains("No such image");
+        }
+        sandbox.run(["run", "--rm", "busybox", "echo", "well"]).stdout("well\n").success();
+        assert!(delay < 1000);
+    });
+    sandbox.command(["load"]).stdin(archive).run().success();
+    sandbox.run(["run", "--rm", "big:1", "sh", "-c", "ls /many | wc -l"]).stdout("300\n").success();
+    sandbox.run(["rmi", "big:1"]).success();
+    let left: Vec<_> = std::fs::read_dir(sandbox.store().join("staging")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn killing_rm_at_any_moment() {
+    let sandbox = Sandbox::new().busybox();
+    let script = "mkdir /d; for n in $(seq 1 300); do echo x > /d/$n; done; sleep 1000";
+    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
+    kill_after_delays(&sandbox, &["rm", "-f", "c"], b"", |_| {
+        sandbox.run(["ps", "-a"]).success();
+        sandbox.run(["rm", "-f", "c"]).success();
+        sandbox.run(["ps", "-aq"]).stdout("");
+        sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
+    });
+    sandbox.run(["rm", "-f", "c"]).success();
+    sandbox.expect_no_process();
+    let left: Vec<_> = std::fs::read_dir(sandbox.store().join("containers")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn killing_create_leaves_no_stuck_name() {
+    let sandbox = Sandbox::new().busybox();
+    kill_after_delays(&sandbox, &["create", "--name", "c", "busybox"], b"", |delay| {
+        let outcome = sandbox.run(["create", "--name", "c", "busybox"]);
+        if outcome.code != Some(0) {
+            // It was made; then it is there to be removed.
+            outcome.stderr_contains("is already in use by container");
+            assert_eq!(sandbox.status_of("c"), "created", "after {delay} ms");
+        }
+        sandbox.run(["rm", "c"]).success();
+    });
+}
+
+fn a_supervisor_that_stands_still_is_seen() {
+    let sandbox = running();
+    let supervisors = sandbox.supervisors();
+    supervisors[0].kill(Signal::SIGSTOP);
+    // Readers wait for nobody.
+    let outcome = sandbox.run(["ps", "-a"]);
+    outcome.success().stdout_contains("Up ");
+    assert!(outcome.took < Duration::from_secs(5), "{outcome}");
+    sandbox.run(["run", "--rm", "busybox", "echo", "others"]).stdout("others\n").success();
+    supervisors[0].kill(Signal::SIGCONT);
+    sandbox.run(["stop", "-t", "0", "c"]).success();
+    mends(&sandbox);
+}

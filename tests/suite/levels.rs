@@ -1,0 +1,126 @@
+//! Privilege levels: full ranges of ids, a single id, real root, and none at all.
+
+use std::process::Command;
+
+use crate::support::harness::{Test, tests};
+use crate::support::{Image, Layer, Meta, Need, Sandbox, host, needs};
+
+pub(crate) const TESTS: &[Test] = tests![
+    info_names_the_level,
+    with_subordinate_ids_there_is_a_full_range,
+    with_a_single_id_images_unpack_run_and_go,
+    without_newuidmap_it_is_a_single_id,
+    root_runs_in_a_user_namespace_too,
+    without_user_namespaces_the_cause_is_named,
+    a_store_survives_a_change_of_level,
+];
+
+fn mapped(sandbox: &Sandbox) -> u64 {
+    sandbox
+        .run(["run", "--rm", "busybox", "cat", "/proc/self/uid_map"])
+        .success()
+        .lines()
+        .iter()
+        .map(|line| line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
+fn info_names_the_level() {
+    let sandbox = Sandbox::new();
+    let level = if host::subids().is_some() { "subuid" } else { "single" };
+    sandbox.run(["info"]).success().stdout_contains(level);
+}
+
+fn with_subordinate_ids_there_is_a_full_range() {
+    needs(Need::Subids);
+    assert!(mapped(&Sandbox::new().busybox()) >= 65536);
+}
+
+/// An image of files with many owners, as real ones have.
+fn many_owners() -> Image {
+    let file = |mode, uid, gid| Meta::mode(mode).owner(uid, gid);
+    Image::busybox().layer(
+        &Layer::new()
+            .dir_with("/o", &file(0o700, 33, 33))
+            .file_with("/o/www", "www\n", &file(0o600, 33, 33))
+            .file_with("/o/suid", "s\n", &file(0o4755, 0, 42))
+            .file_with("/o/high", "h\n", &file(0o444, 65534, 65534))
+            .hard_link("/o/link", "/o/www")
+            .dir_with("/closed", &file(0o000, 1000, 1000))
+            .file_with("/closed/f", "f\n", &file(0o000, 1000, 1000)),
+    )
+}
+
+fn lives_with_one_id(sandbox: &Sandbox) {
+    assert_eq!(mapped(sandbox), 1);
+    sandbox.command(["load"]).stdin(many_owners().docker_archive("owners:1")).run().success();
+    sandbox
+        .run(["run", "--rm", "owners:1", "sh", "-c", "cat /o/www /o/link /o/high; touch /o/new; id -u"])
+        .stdout("www\nwww\nh\n0\n")
+        .success();
+    sandbox
+        .run(["run", "--name", "c", "owners:1", "sh", "-c", "echo x > /closed/g; mkdir /a; chmod 0 /a"])
+        .success();
+    sandbox.run(["rm", "c"]).success();
+    sandbox.run(["rmi", "owners:1"]).success();
+    sandbox.run(["run", "--rm", "hello-world"]).success();
+    sandbox.run(["info"]).success().stdout_contains("single");
+}
+
+fn with_a_single_id_images_unpack_run_and_go() {
+    needs(Need::NoSubidsUser);
+    lives_with_one_id(&Sandbox::of(&host::second_user().unwrap()).busybox());
+}
+
+fn without_newuidmap_it_is_a_single_id() {
+    lives_with_one_id(&Sandbox::new().with_path("/nonexistent").busybox());
+}
+
+fn root_runs_in_a_user_namespace_too() {
+    needs(Need::Root);
+    let sandbox = Sandbox::of_root().with("owners", &many_owners()).busybox();
+    sandbox.run(["info"]).success().stdout_contains("root");
+    assert!(mapped(&sandbox) >= 65536);
+    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
+    let pid = sandbox.pid_of("c");
+    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
+    assert_ne!(theirs, std::fs::read_link("/proc/self/ns/user").unwrap());
+    let uid = crate::support::process::status_field(pid, "Uid").unwrap();
+    assert!(!uid.starts_with("0\t"), "root inside is {uid} outside");
+    sandbox.run(["exec", "c", "id", "-u"]).stdout("0\n").success();
+    sandbox
+        .run(["run", "--rm", "owners", "stat", "-c", "%a %u:%g", "/o/www", "/o/suid", "/closed"])
+        .stdout("600 33:33\n4755 0:42\n0 1000:1000\n")
+        .success();
+    // What the host's root alone may do stays refused.
+    let outcome =
+        sandbox.run(["run", "--rm", "--privileged", "busybox", "sh", "-c", "echo 1 > /proc/sysrq-trigger"]);
+    assert!(outcome.code != Some(0), "{outcome}");
+}
+
+fn without_user_namespaces_the_cause_is_named() {
+    let sandbox = Sandbox::new().busybox();
+    // Inside a namespace of its own, the limit is the user's to set.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let probe = Command::new("unshare").args(["-Ur", "sh", "-c", script, "sh", "true"]).status().unwrap();
+    assert!(probe.success());
+    let outcome = sandbox
+        .command(["run", "--rm", "busybox", "true"])
+        .through(&["unshare", "-Ur", "sh", "-c", script, "sh"])
+        .run();
+    outcome.code(125).stderr_contains("max_user_namespaces");
+    // What needs no container still works.
+    sandbox.command(["ps", "-a"]).through(&["unshare", "-Ur", "sh", "-c", script, "sh"]).run().success();
+}
+
+fn a_store_survives_a_change_of_level() {
+    needs(Need::Subids);
+    let sandbox = Sandbox::new().with_path("/nonexistent").with("owners", &many_owners());
+    sandbox.run(["run", "--rm", "owners", "cat", "/o/www"]).stdout("www\n").success();
+    let sandbox = sandbox.with_path("/usr/bin:/bin");
+    sandbox
+        .run(["run", "--rm", "owners", "stat", "-c", "%u:%g", "/o/www", "/closed/f"])
+        .stdout("33:33\n1000:1000\n")
+        .success();
+    sandbox.run(["rmi", "owners"]).success();
+}

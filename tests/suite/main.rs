@@ -1,0 +1,60 @@
+//! The integration suite: one program that drives the built `coracle` as an unprivileged user.
+//!
+//! Each module below holds the tests of one command or one property. What they share is in `support`. The
+//! same program also plays the small parts that tests need (the probe inside an image, the first process on
+//! a terminal), chosen by its first argument: it is static, so it runs in any root file system.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod architecture;
+mod cli;
+mod crash;
+mod exec;
+mod hostile;
+mod images;
+mod inspect;
+mod levels;
+mod lifecycle;
+mod logs;
+mod ps;
+mod pull;
+mod race;
+mod regression;
+mod run;
+mod scale;
+mod security;
+mod tty;
+mod volumes;
+
+use std::process::ExitCode;
+
+use support::harness;
+
+fn main() -> ExitCode {
+    if let Some(code) = support::role::play() {
+        return code;
+    }
+    harness::run(&[
+        ("architecture", architecture::TESTS),
+        ("cli", cli::TESTS),
+        ("run", run::TESTS),
+        ("exec", exec::TESTS),
+        ("logs", logs::TESTS),
+        ("lifecycle", lifecycle::TESTS),
+        ("ps", ps::TESTS),
+        ("inspect", inspect::TESTS),
+        ("images", images::TESTS),
+        ("pull", pull::TESTS),
+        ("tty", tty::TESTS),
+        ("security", security::TESTS),
+        ("volumes", volumes::TESTS),
+        ("levels", levels::TESTS),
+        ("hostile", hostile::TESTS),
+        ("crash", crash::TESTS),
+        ("race", race::TESTS),
+        ("scale", scale::TESTS),
+        ("regression", regression::TESTS),
+    ])
+}

@@ -1,0 +1,262 @@
+//! Bind mounts and volumes.
+
+use std::os::unix::fs::MetadataExt;
+
+use crate::support::harness::{Test, tests};
+use crate::support::{Image, Layer, Meta, Need, Sandbox, host, needs};
+use serde_json::json;
+
+pub(crate) const TESTS: &[Test] = tests![
+    binds_a_directory_of_the_host,
+    files_made_inside_belong_to_the_caller,
+    binds_read_only,
+    makes_a_missing_source_for_v_and_not_for_mount,
+    a_relative_or_empty_source_is_an_error,
+    binds_a_single_file,
+    a_named_volume_is_made_and_seeded,
+    volumes_outlive_their_containers,
+    nocopy_leaves_it_empty,
+    mount_takes_all_kinds,
+    the_images_volumes_are_anonymous,
+    two_containers_share_a_volume,
+    nothing_is_seen_of_the_hosts_mounts,
+    a_mount_over_another_comes_in_order,
+    a_link_inside_leads_nowhere_outside,
+];
+
+fn binds_a_directory_of_the_host() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("shared");
+    sandbox.file("shared/in", "from the host\n");
+    sandbox
+        .run([
+            "run",
+            "--rm",
+            "-v",
+            &format!("{source}:/mnt"),
+            "busybox",
+            "sh",
+            "-c",
+            "cat /mnt/in; echo back > /mnt/out",
+        ])
+        .stdout("from the host\n")
+        .success();
+    assert_eq!(std::fs::read_to_string(sandbox.work().join("shared/out")).unwrap(), "back\n");
+}
+
+fn files_made_inside_belong_to_the_caller() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("shared");
+    sandbox.run(["run", "--rm", "-v", &format!("{source}:/mnt"), "busybox", "touch", "/mnt/f"]).success();
+    let meta = std::fs::metadata(sandbox.work().join("shared/f")).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (host::user().uid, host::user().gid));
+}
+
+fn binds_read_only() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("shared");
+    std::fs::create_dir(sandbox.work().join("shared/sub")).unwrap();
+    for target in ["/mnt/f", "/mnt/sub/f"] {
+        sandbox
+            .run(["run", "--rm", "-v", &format!("{source}:/mnt:ro"), "busybox", "touch", target])
+            .code(1)
+            .stderr_contains("Read-only file system");
+    }
+    sandbox
+        .run(["run", "--rm", "-v", &format!("{source}:/mnt:bogus"), "busybox", "true"])
+        .code(125)
+        .stderr_contains("invalid");
+}
+
+fn makes_a_missing_source_for_v_and_not_for_mount() {
+    let sandbox = Sandbox::new().busybox();
+    let missing = format!("{}/made/here", sandbox.work().display());
+    let mount = format!("type=bind,source={missing},target=/mnt");
+    sandbox
+        .run(["run", "--rm", "--mount", &mount, "busybox", "true"])
+        .code(125)
+        .stderr_contains(&format!("bind source path does not exist: {missing}"));
+    sandbox.run(["run", "--rm", "-v", &format!("{missing}:/mnt"), "busybox", "touch", "/mnt/f"]).success();
+    assert!(std::path::Path::new(&missing).join("f").exists());
+}
+
+fn a_relative_or_empty_source_is_an_error() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.directory("rel");
+    sandbox.run(["run", "--rm", "-v", "./rel:/mnt", "busybox", "touch", "/mnt/f"]).success();
+    assert!(sandbox.work().join("rel/f").exists());
+    sandbox
+        .run(["run", "--rm", "-v", "rel/x:/mnt", "busybox", "true"])
+        .code(125)
+        .stderr_contains("includes invalid characters for a local volume name");
+    sandbox.run(["run", "--rm", "-v", ":/mnt", "busybox", "true"]).code(125);
+    sandbox
+        .run(["run", "--rm", "-v", "vol:relative", "busybox", "true"])
+        .code(125)
+        .stderr_contains("invalid mount path: 'relative' mount path must be absolute");
+}
+
+fn binds_a_single_file() {
+    let sandbox = Sandbox::new().busybox();
+    let file = sandbox.file("one", "1\n");
+    sandbox
+        .run(["run", "--rm", "-v", &format!("{file}:/etc/passwd:ro"), "busybox", "cat", "/etc/passwd"])
+        .stdout("1\n")
+        .success();
+}
+
+fn a_named_volume_is_made_and_seeded() {
+    needs(Need::Subids);
+    let sandbox = Sandbox::new().image("img", |layer| {
+        layer
+            .dir_with("/data", &Meta::mode(0o750).owner(1000, 2000))
+            .file_with("/data/seed", "seed\n", &Meta::mode(0o640).owner(1000, 1000))
+            .dir("/data/sub")
+            .symlink("/data/link", "seed")
+    });
+    let script = "stat -c '%a %u:%g' /data /data/seed; cat /data/link; echo more >> /data/seed; ls -A /data";
+    sandbox
+        .run(["run", "--rm", "-v", "vol:/data", "img", "sh", "-c", script])
+        .stdout("750 1000:2000\n640 1000:1000\nseed\nlink\nseed\nsub\n")
+        .success();
+    // The second time it is what it was left as, and the image is what it was.
+    sandbox
+        .run(["run", "--rm", "-v", "vol:/data", "img", "cat", "/data/seed"])
+        .stdout("seed\nmore\n")
+        .success();
+    sandbox.run(["run", "--rm", "img", "cat", "/data/seed"]).stdout("seed\n").success();
+}
+
+fn volumes_outlive_their_containers() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "sh", "-c", "echo kept > /v/f"]).success();
+    sandbox
+        .run(["run", "--name", "c", "-v", "vol:/v:ro", "busybox", "cat", "/v/f"])
+        .stdout("kept\n")
+        .success();
+    sandbox.run(["rm", "-v", "c"]).success();
+    sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "cat", "/v/f"]).stdout("kept\n").success();
+}
+
+fn nocopy_leaves_it_empty() {
+    let sandbox = Sandbox::new().image("img", |layer| layer.file("/data/seed", "x"));
+    sandbox.run(["run", "--rm", "-v", "vol:/data:nocopy", "img", "ls", "-A", "/data"]).stdout("").success();
+}
+
+fn mount_takes_all_kinds() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("shared");
+    let bind = format!("type=bind,src={source},dst=/bind,readonly");
+    sandbox
+        .run([
+            "run",
+            "--rm",
+            "--mount",
+            &bind,
+            "--mount",
+            "source=vol,target=/vol",
+            "--mount",
+            "type=tmpfs,dst=/tmpfs,tmpfs-size=1m,tmpfs-mode=1750",
+            "busybox",
+            "sh",
+            "-c",
+            "touch /vol/f /tmpfs/f && stat -c %a /tmpfs && touch /bind/f",
+        ])
+        .stdout("1750\n")
+        .stderr_contains("Read-only file system")
+        .code(1);
+    for (bad, text) in [
+        ("type=nosuch,dst=/x", "nosuch"),
+        ("type=bind,dst=/x", "source"),
+        ("type=volume,src=v", "target is required"),
+        ("type=bind,src=/tmp,dst=/x,nosuch=1", "unexpected key 'nosuch'"),
+    ] {
+        let outcome = sandbox.run(["run", "--rm", "--mount", bad, "busybox", "true"]);
+        outcome.code(125).stderr_contains(text);
+    }
+}
+
+fn the_images_volumes_are_anonymous() {
+    let image = Image::busybox()
+        .layer(&Layer::new().file("/data/seed", "s\n"))
+        .config("Volumes", json!({ "/data": {} }));
+    let sandbox = Sandbox::new().with("img", &image);
+    sandbox
+        .run(["run", "--name", "c", "img", "sh", "-c", "cat /data/seed; echo x > /data/new"])
+        .stdout("s\n")
+        .success();
+    let name = sandbox.run(["inspect", "-f", "{{(index .Mounts 0).Name}}", "c"]).success().text();
+    assert!(name.len() == 64 && sandbox.store().join("volumes").join(&name).is_dir(), "{name}");
+    sandbox.run(["rm", "-v", "c"]).success();
+    assert!(!sandbox.store().join("volumes").join(&name).exists());
+}
+
+fn two_containers_share_a_volume() {
+    let sandbox = Sandbox::new().busybox();
+    let script = "until test -f /v/go; do sleep 0.05; done; echo seen > /v/answer";
+    sandbox.run(["run", "-d", "--name", "a", "-v", "vol:/v", "busybox", "sh", "-c", script]).success();
+    let script = "touch /v/go; until test -f /v/answer; do sleep 0.05; done; cat /v/answer";
+    sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "sh", "-c", script]).stdout("seen\n").success();
+    sandbox.run(["wait", "a"]).stdout("0\n").success();
+}
+
+fn nothing_is_seen_of_the_hosts_mounts() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("shared");
+    sandbox
+        .run(["run", "-d", "--name", "c", "-v", &format!("{source}:/mnt"), "busybox", "sleep", "1000"])
+        .success();
+    sandbox.expect_no_mount();
+    let mounts =
+        sandbox.run(["exec", "c", "cut", "-d", " ", "-f", "5", "/proc/self/mountinfo"]).success().lines();
+    for expected in ["/", "/proc", "/dev", "/sys", "/mnt", "/dev/shm", "/dev/mqueue", "/etc/hosts"] {
+        assert!(mounts.iter().any(|mount| mount == expected), "{expected} of {mounts:?}");
+    }
+    assert!(!mounts.iter().any(|mount| mount.contains("home") || mount.contains("old")), "{mounts:?}");
+}
+
+fn a_mount_over_another_comes_in_order() {
+    let sandbox = Sandbox::new().busybox();
+    let source = sandbox.directory("outer");
+    sandbox.file("outer/f", "outer\n");
+    let outer = format!("{source}:/a");
+    sandbox
+        .run([
+            "run",
+            "--rm",
+            "--tmpfs",
+            "/a/b",
+            "-v",
+            &outer,
+            "-v",
+            "vol:/a/b/c",
+            "busybox",
+            "sh",
+            "-c",
+            "cat /a/f; touch /a/b/c/deep; grep -c ' /a' /proc/mounts",
+        ])
+        .stdout("outer\n3\n")
+        .success();
+}
+
+fn a_link_inside_leads_nowhere_outside() {
+    let sandbox = Sandbox::new()
+        .image("img", |layer| layer.symlink("/escape", "/../../../../tmp").symlink("/abs", "/root"));
+    sandbox
+        .run([
+            "run",
+            "--rm",
+            "--tmpfs",
+            "/abs/below",
+            "img",
+            "sh",
+            "-c",
+            "grep ' /root/below ' /proc/mounts | wc -l",
+        ])
+        .stdout("1\n")
+        .success();
+    let source = sandbox.directory("shared");
+    let bind = format!("{source}:/escape/planted");
+    sandbox.run(["run", "--rm", "-v", &bind, "img", "ls", "/tmp"]).stdout("planted\n").success();
+    assert!(!std::path::Path::new("/tmp/planted").exists());
+}

@@ -314,10 +314,10 @@ fn a_full_disk_leaves_the_store_as_it_was() {
     // One file system for all three commands: a shell runs them.
     let script = format!(
         "coracle=$0; $coracle load -i {small} || exit 10; \
-         find data/coracle -type f | grep -v locks | sort > before; \
+         find data/coracle -type f | grep -v locks | sort > work/before; \
          $coracle load -i {big} && exit 11; \
-         find data/coracle -type f | grep -v locks | sort > after; \
-         cmp before after || {{ diff before after; exit 12; }}; \
+         find data/coracle -type f | grep -v locks | sort > work/after; \
+         cmp work/before work/after || {{ diff work/before work/after; exit 12; }}; \
          $coracle images -q | wc -l; $coracle run --rm small:1 echo well; \
          $coracle run --rm small:1 dd if=/dev/zero of=/f bs=1M count=100 2>/dev/null && exit 13; \
          $coracle run --rm small:1 echo still well; $coracle rmi small:1 || exit 14"

@@ -1,10 +1,11 @@
-//! `pull` from Debian's `docker-registry` on loopback.
+//! `pull`: from Debian's `docker-registry`, and from a registry in this process that misbehaves as it is told.
 
 use serde_json::json;
 
 use crate::support::distribution::Distribution;
 use crate::support::harness::{Test, tests};
 use crate::support::image::{Blob, Compression};
+use crate::support::registry::{Auth, Fault, Registry, Times};
 use crate::support::{Image, Layer, Need, Sandbox, needs};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -20,6 +21,16 @@ pub(crate) const TESTS: &[Test] = tests![
     pulls_at_once,
     pulls_a_debian_of_many_layers,
     an_unreachable_registry_is_an_error,
+    other_bytes_than_promised_are_refused,
+    a_connection_that_breaks_is_taken_up_again,
+    a_connection_that_always_breaks_is_an_error,
+    a_shortened_layer_is_refused,
+    a_registry_in_trouble_is_an_error,
+    asks_for_a_token,
+    uses_the_credentials_of_docker,
+    refused_credentials_are_an_error,
+    killed_while_pulling,
+    a_full_disk_while_pulling,
 ];
 
 fn pulls_and_says_what_docker_says() {
@@ -214,4 +225,146 @@ fn an_unreachable_registry_is_an_error() {
     let outcome = sandbox.run(["pull", "127.0.0.1:1/box:1"]);
     outcome.code(1).stderr_contains("Error response from daemon").stderr_contains("refused");
     sandbox.run(["run", "--rm", "127.0.0.1:1/box:1", "true"]).code(125).stderr_contains("refused");
+}
+
+/// Puts an image with one larger layer into the registry of this process, and returns its reference and the path
+/// of that layer.
+fn put(registry: &Registry) -> (String, String) {
+    // Noise does not compress, so that there is something to be cut.
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    })
+    .take(2_000_000)
+    .collect();
+    let blobs = Image::busybox().layer(&Layer::new().file("/noise", noise).file("/x", "x\n")).blobs();
+    for blob in blobs.layers.iter().chain([&blobs.config]) {
+        registry.blob(blob.bytes.clone());
+    }
+    registry.manifest("team/box", "v1", &blobs.manifest.media_type, blobs.manifest.bytes);
+    (format!("{}/team/box:v1", registry.host()), format!("/blobs/{}", blobs.layers[1].digest))
+}
+
+/// Claims that a pull with this fault is an error that leaves the store as it was, and that it works without.
+#[track_caller]
+fn refuses(times: Times, fault: Fault, text: &str) {
+    let registry = Registry::start();
+    let (reference, layer) = put(&registry);
+    let sandbox = Sandbox::new().with("other", &Image::busybox().config("Env", json!(["A=1"])));
+    let before = crate::hostile::listing(&sandbox.store());
+    registry.fault(&layer, times, fault);
+    let outcome = sandbox.run(["pull", &reference]);
+    outcome.code(1).stderr_contains("Error response from daemon: ").stderr_contains(text);
+    assert_eq!(crate::hostile::listing(&sandbox.store()), before);
+    sandbox.run(["run", "--rm", "other", "echo", "well"]).stdout("well\n").success();
+    sandbox.run(["run", "--rm", "--pull", "never", &reference, "true"]).code(125);
+    registry.mend();
+    sandbox.run(["run", "--rm", "-q", &reference, "cat", "/x"]).stdout("x\n").success();
+}
+
+fn other_bytes_than_promised_are_refused() {
+    let other = Image::scratch().layer(&Layer::new().file("/x", "not x\n")).blobs().layers.remove(0);
+    refuses(Times::Always, Fault::Replace(other.bytes), "");
+}
+
+fn a_connection_that_breaks_is_taken_up_again() {
+    let registry = Registry::start();
+    let (reference, layer) = put(&registry);
+    registry.fault(&layer, Times::First(1), Fault::Cut { after: 700_000 });
+    let sandbox = Sandbox::new();
+    sandbox.run(["pull", &reference]).success();
+    sandbox
+        .run(["run", "--rm", &reference, "sh", "-c", "cat /x; wc -c < /noise"])
+        .stdout("x\n2000000\n")
+        .success();
+    let requests = registry.requests(&layer);
+    assert!(requests.iter().any(|request| request.header("range").is_some()), "{requests:#?}");
+}
+
+fn a_connection_that_always_breaks_is_an_error() {
+    refuses(Times::Always, Fault::Cut { after: 1000 }, "");
+}
+
+fn a_shortened_layer_is_refused() {
+    refuses(Times::Always, Fault::Shorten { to: 500_000 }, "");
+}
+
+fn a_registry_in_trouble_is_an_error() {
+    refuses(Times::Always, Fault::Status(500, Vec::new(), "trouble".to_owned()), "500");
+}
+
+fn asks_for_a_token() {
+    let registry = Registry::start();
+    let (reference, _) = put(&registry);
+    registry.require(Auth::Bearer { account: None, refresh: None });
+    let sandbox = Sandbox::new();
+    sandbox.run(["run", "--rm", "-q", &reference, "cat", "/x"]).stdout("x\n").success();
+}
+
+fn uses_the_credentials_of_docker() {
+    let registry = Registry::start();
+    let (reference, _) = put(&registry);
+    registry.require(Auth::Basic { username: "ann".to_owned(), password: "secret".to_owned() });
+    let sandbox = Sandbox::new();
+    sandbox.run(["pull", &reference]).code(1);
+    sandbox.directory("config");
+    let config = json!({ "auths": { registry.host(): { "auth": "YW5uOnNlY3JldA==" } } });
+    sandbox.file("config/config.json", config.to_string());
+    let directory = sandbox.work().join("config");
+    sandbox
+        .command(["run", "--rm", "-q", &reference, "cat", "/x"])
+        .env("DOCKER_CONFIG", directory.to_str().unwrap())
+        .run()
+        .stdout("x\n")
+        .success();
+}
+
+fn refused_credentials_are_an_error() {
+    let registry = Registry::start();
+    let (reference, _) = put(&registry);
+    registry.require(Auth::Bearer { account: Some(("ann".to_owned(), "secret".to_owned())), refresh: None });
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run(["pull", &reference]);
+    outcome.code(1).stderr_contains("Error response from daemon: ");
+    sandbox.run(["images", "-q"]).stdout("");
+}
+
+fn killed_while_pulling() {
+    let registry = Registry::start();
+    let (reference, layer) = put(&registry);
+    let sandbox = Sandbox::new().busybox();
+    for delay in [20, 60, 150, 400] {
+        let pace = std::time::Duration::from_millis(20);
+        registry.fault(&layer, Times::First(1), Fault::Slow { piece: 50_000, pause: pace });
+        let pull = sandbox.command(["pull", &reference]).spawn();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        pull.signal(nix::sys::signal::Signal::SIGKILL);
+        pull.wait();
+        sandbox.run(["run", "--rm", "--pull", "never", &reference, "true"]).code(125);
+        sandbox.run(["run", "--rm", "busybox", "echo", "well"]).stdout("well\n").success();
+    }
+    sandbox.run(["pull", &reference]).success();
+    sandbox.run(["run", "--rm", &reference, "cat", "/x"]).stdout("x\n").success();
+    sandbox.run(["rmi", &reference]).success();
+    let left: Vec<_> = std::fs::read_dir(sandbox.store().join("staging")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn a_full_disk_while_pulling() {
+    needs(Need::Root);
+    let registry = Registry::start();
+    let (reference, _) = put(&registry);
+    let sandbox = Sandbox::new();
+    let small = sandbox.file("small.tar", Image::busybox().docker_archive("small:1"));
+    let script = format!(
+        "coracle=$0; $coracle load -i {small} || exit 10; \
+         find data/coracle -type f | grep -v locks | sort > work/before; \
+         $coracle pull {reference} && exit 11; \
+         find data/coracle -type f | grep -v locks | sort > work/after; \
+         cmp work/before work/after || {{ diff work/before work/after; exit 12; }}; \
+         $coracle run --rm small:1 echo well"
+    );
+    let outcome = sandbox.command([&script]).shell().small_disk(6 << 20).run();
+    outcome.success().stdout_contains("well\n").stderr_contains("o space left on device");
 }

@@ -40,8 +40,9 @@ fn expect(sandbox: &Sandbox, flags: &[&str], acts: &[(&str, &str)]) {
     words.extend(flags);
     words.extend(["probe", "/probe", "try"]);
     words.extend(acts.iter().map(|(act, _)| act));
-    let expected: String = acts.iter().map(|(act, result)| format!("{act}: {result}\n")).collect();
-    sandbox.run(words).success().stdout(&expected);
+    let expected: Vec<_> = acts.iter().map(|(act, result)| format!("{act}: {result}")).collect();
+    let outcome = sandbox.run(words);
+    assert_eq!(outcome.success().lines(), expected, "{outcome}");
 }
 
 #[track_caller]

@@ -69,8 +69,10 @@ pub(in crate::cli) fn parsing_error(error: template::Error) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    const LIST: List =
-        List { heads: &[("ID", "CONTAINER ID"), ("Names", "NAMES")], type_name: "*formatter.ContainerContext" };
+    const LIST: List = List {
+        heads: &[("ID", "CONTAINER ID"), ("Names", "NAMES")],
+        type_name: "*formatter.ContainerContext",
+    };
 
     fn row(id: &str, names: &str) -> Row {
         let fields = [("ID", id), ("Names", names)];

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn lays_out_columns() {
         let text = "CONTAINER ID\tIMAGE\tNAMES\nabc\tbusybox-of-some-length\tx\n";
-        let laid = "CONTAINER ID   IMAGE                    NAMES\nabc            busybox-of-some-length   x\n";
+        let laid =
+            "CONTAINER ID   IMAGE                    NAMES\nabc            busybox-of-some-length   x\n";
         assert_eq!(lay_out(text), laid);
         assert_eq!(lay_out("A\tB\n"), "A         B\n");
         assert_eq!(lay_out(""), "");

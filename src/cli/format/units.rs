@@ -165,9 +165,14 @@ mod tests {
 
     #[test]
     fn reads_memory() {
-        for (text, size) in
-            [("32", 32), ("32b", 32), ("32kb", 32 << 10), ("1.5GiB", 3 << 29), ("64 m", 64 << 20), ("1T", 1 << 40)]
-        {
+        for (text, size) in [
+            ("32", 32),
+            ("32b", 32),
+            ("32kb", 32 << 10),
+            ("1.5GiB", 3 << 29),
+            ("64 m", 64 << 20),
+            ("1T", 1 << 40),
+        ] {
             assert_eq!(memory(text), Ok(size), "{text}");
         }
         assert_eq!(memory("hello"), Err("invalid size: 'hello'".to_owned()));

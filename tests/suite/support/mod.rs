@@ -9,6 +9,7 @@ pub(crate) mod layer;
 pub(crate) mod outcome;
 pub(crate) mod probe;
 pub(crate) mod process;
+pub(crate) mod registry;
 pub(crate) mod role;
 pub(crate) mod sandbox;
 pub(crate) mod terminal;

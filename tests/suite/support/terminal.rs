@@ -216,7 +216,7 @@ fn collect(mut source: impl Read + Send + 'static) -> (Seen, JoinHandle<()>) {
     let seen = Seen::default();
     let into = Arc::clone(&seen);
     let reader = std::thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 16384];
         // A terminal's master side ends with EIO when the last process has closed the other side.
         while let Ok(count @ 1..) = source.read(&mut buffer) {
             into.lock().unwrap().extend_from_slice(&buffer[..count]);

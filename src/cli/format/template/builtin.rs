@@ -20,9 +20,33 @@ pub(super) enum Param {
 pub(super) fn exists(name: &str) -> bool {
     matches!(
         name,
-        "and" | "or" | "not" | "len" | "index" | "slice" | "print" | "printf" | "println" | "html" | "js"
-            | "urlquery" | "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "call" | "json" | "split" | "join"
-            | "title" | "lower" | "upper" | "pad" | "truncate"
+        "and"
+            | "or"
+            | "not"
+            | "len"
+            | "index"
+            | "slice"
+            | "print"
+            | "printf"
+            | "println"
+            | "html"
+            | "js"
+            | "urlquery"
+            | "eq"
+            | "ne"
+            | "lt"
+            | "le"
+            | "gt"
+            | "ge"
+            | "call"
+            | "json"
+            | "split"
+            | "join"
+            | "title"
+            | "lower"
+            | "upper"
+            | "pad"
+            | "truncate"
     )
 }
 

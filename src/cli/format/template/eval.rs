@@ -79,12 +79,7 @@ enum Flow {
 type Result<T> = std::result::Result<T, Error>;
 
 /// Executes a template.
-pub(super) fn run(
-    template: &Template,
-    document: &Value,
-    shapes: &Shapes,
-    mode: &Mode<'_>,
-) -> Result<String> {
+pub(super) fn run(template: &Template, document: &Value, shapes: &Shapes, mode: &Mode<'_>) -> Result<String> {
     let shape = if matches!(mode, Mode::Heads) { Shape::Map } else { Shape::Struct };
     let dot = Val::Data(document, shape);
     let mut state = State {
@@ -182,7 +177,9 @@ impl<'t, 'd> State<'t, 'd> {
             Val::Missing => Vec::new(),
             value => match value.get() {
                 Value::Null => Vec::new(),
-                Value::Array(items) => (0..items.len()).map(|i| (Value::from(i), element(value, i))).collect(),
+                Value::Array(items) => {
+                    (0..items.len()).map(|i| (Value::from(i), element(value, i))).collect()
+                }
                 Value::Object(map) => {
                     map.keys().map(|key| (Value::from(key.as_str()), self.child(value, key))).collect()
                 }
@@ -401,8 +398,12 @@ impl<'t, 'd> State<'t, 'd> {
     /// Returns the value at a key, with the shape that its name tells.
     fn child(&self, value: &Val<'d>, key: &str) -> Val<'d> {
         match value {
-            Val::Data(object, Shape::Map) => object.get(key).map_or(Val::Missing, |v| Val::Data(v, Shape::Struct)),
-            Val::Data(object, _) => object.get(key).map_or(Val::Missing, |v| Val::Data(v, self.shape_of(key))),
+            Val::Data(object, Shape::Map) => {
+                object.get(key).map_or(Val::Missing, |v| Val::Data(v, Shape::Struct))
+            }
+            Val::Data(object, _) => {
+                object.get(key).map_or(Val::Missing, |v| Val::Data(v, self.shape_of(key)))
+            }
             Val::Made(object) => object.get(key).cloned().map_or(Val::Missing, Val::Made),
             Val::Missing => Val::Missing,
         }

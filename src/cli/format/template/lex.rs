@@ -293,9 +293,7 @@ impl Lexer<'_> {
         match self.peek() {
             None => true,
             Some(c) => {
-                is_space(c)
-                    || matches!(c, '.' | ',' | '|' | ':' | ')' | '(')
-                    || self.rest().starts_with("}}")
+                is_space(c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || self.rest().starts_with("}}")
             }
         }
     }

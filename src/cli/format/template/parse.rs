@@ -449,7 +449,8 @@ impl Parser<'_> {
                     if context != "range" || pipe.variables.len() >= 2 {
                         return Err(self.error(&format!("too many declarations in {context}")));
                     }
-                    if !matches!(self.peek_word().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                    if !matches!(self.peek_word().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen)
+                    {
                         return Err(self.error("range can only initialize variables"));
                     }
                 }
@@ -574,7 +575,8 @@ impl Parser<'_> {
 fn number(token: &Token) -> Option<OperandKind> {
     if token.kind == Kind::CharConstant {
         let inner = &token.text[1..token.text.len() - 1];
-        let quoted = if inner == "\\'" { "\"'\"".to_owned() } else { format!("\"{}\"", inner.replace('"', "\\\"")) };
+        let quoted =
+            if inner == "\\'" { "\"'\"".to_owned() } else { format!("\"{}\"", inner.replace('"', "\\\"")) };
         let text = super::print::unquote(&quoted)?;
         let mut chars = text.chars();
         let c = chars.next().filter(|_| chars.next().is_none())?;

@@ -394,7 +394,11 @@ impl Verb {
                     _ if c == '\'' => "'\\''".to_owned(),
                     _ => {
                         let mut text = String::from("'");
-                        if c == '"' { text.push('"') } else { escape(&mut text, c) }
+                        if c == '"' {
+                            text.push('"')
+                        } else {
+                            escape(&mut text, c)
+                        }
                         text.push('\'');
                         text
                     }

@@ -1,7 +1,7 @@
 //! The client against a registry that misbehaves.
 
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 fn access() -> Access {
     let patience = Patience {
         connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
+        stall: Duration::from_millis(600),
         attempts: 3,
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_secs(1),
@@ -395,4 +395,55 @@ fn uses_tls_unless_told_otherwise() {
 
     let insecure = Access { insecure: vec![format!("reg.example:{port}")], ..access() };
     Client::with_resolver(insecure, resolver()).manifest(&reference).unwrap();
+}
+
+/// A proxy that connects to `target`, whatever it is asked for. Returns its address and what it was asked.
+fn proxy(target: String) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (asked, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut near = stream.unwrap();
+            let mut reader = BufReader::new(near.try_clone().unwrap());
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            asked.send(line.trim().to_owned()).unwrap();
+            while line.trim() != "" {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+            }
+            near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let mut far = TcpStream::connect(&target).unwrap();
+            let (mut from_far, mut to_near) = (far.try_clone().unwrap(), near);
+            thread::spawn(move || std::io::copy(&mut from_far, &mut to_near));
+            thread::spawn(move || std::io::copy(&mut reader, &mut far));
+        }
+    });
+    (address, receiver)
+}
+
+#[test]
+fn goes_through_a_proxy() {
+    let (registry, _, _) = stocked();
+    let (address, asked) = proxy(registry.host());
+    let dir = tempfile::tempdir().unwrap();
+    // The name is for the proxy to resolve: here it has no address.
+    let resolver = || resolve::Resolver::at(dir.path().join("hosts"), dir.path().join("none"), 9);
+    let reference = Reference::parse("reg.example:5000/library/thing:1").unwrap();
+    let proxies = |none: &str| Proxies {
+        http: Some(format!("http://{address}")),
+        https: Some(format!("http://{address}")),
+        none: none.to_owned(),
+    };
+    let through = Access { insecure: vec!["reg.example:5000".to_owned()], proxies: proxies(""), ..access() };
+    Client::with_resolver(through.clone(), resolver()).manifest(&reference).unwrap();
+    // For https, and then for http.
+    assert_eq!(asked.recv().unwrap(), "CONNECT reg.example:5000 HTTP/1.1");
+    assert_eq!(asked.recv().unwrap(), "CONNECT reg.example:5000 HTTP/1.1");
+
+    let past = Access { proxies: proxies("example"), ..through };
+    let error = Client::with_resolver(past, resolver()).manifest(&reference).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { fault: Fault::NoSuchHost, .. }), "{error}");
+    assert!(asked.try_recv().is_err());
 }

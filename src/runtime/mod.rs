@@ -1,3 +1,147 @@
 //! An OCI runtime `Spec` made into a process. Knows no image, no name, no command line.
+//!
+//! # Theory of operation
+//!
+//! The caller is root of the user's ancestor user namespace and has one thread. [`prepare`] clones one
+//! process into all new namespaces at once and writes the id maps of its user namespace; the process then
+//! waits, so that a network can be attached to it. [`Prepared::start`] lets it go: it performs the steps
+//! that [`plan`] has decided, becomes the wanted user, and execs. It tells what it does over a socket
+//! ([`handshake`]); the socket closes with the exec, and that is how the caller knows that the user's
+//! program runs.
+//!
+//! [`join`] puts one more process into the namespaces of a running container.
+//!
+//! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 pub mod guest;
+mod handshake;
+mod identity;
+mod init;
+mod join;
+mod lookup;
+mod options;
+mod perform;
+mod plan;
+mod prepare;
+mod root;
+mod rootfs;
+mod seed;
+mod spawn;
+mod stdio;
+
+use std::borrow::Cow;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use crate::idmap::Identity;
+use crate::oci::runtime::Spec;
+
+pub use join::{JoinRequest, Target, join};
+pub use prepare::{Prepared, prepare};
+
+/// Everything that a container's process is made of.
+#[derive(Debug)]
+pub struct Bundle<'a> {
+    /// What the process is and sees.
+    pub spec: &'a Spec,
+    /// Its files.
+    pub rootfs: RootFs,
+    /// Who runs.
+    pub user: UserRequest<'a>,
+    /// A terminal of this size as its standard streams, instead of pipes.
+    pub terminal: Option<WindowSize>,
+    /// Whether standard input is a pipe, and not empty, when there is no terminal.
+    pub stdin: bool,
+    /// Whether a small init stays as process 1 to pass on signals and collect orphans.
+    pub init: bool,
+    /// Volumes to be filled from the image.
+    pub seeds: &'a [Seed],
+    /// The filter of system calls, compiled.
+    pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
+    /// Who we are: the ids that exist in the ancestor.
+    pub identity: &'a Identity,
+}
+
+/// Where a container's files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootFs {
+    /// Layers with a writable directory above them.
+    Overlay {
+        /// The layers, the top one first.
+        lower: Vec<PathBuf>,
+        /// Where changes go.
+        upper: PathBuf,
+        /// The kernel's own directory, on the file system of `upper`.
+        work: PathBuf,
+    },
+    /// A directory as it is.
+    Directory(PathBuf),
+}
+
+/// Who a process shall be, in the words of the user.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserRequest<'a> {
+    /// `user` or `user:group`, by name or number; empty is root.
+    pub text: &'a str,
+    /// More groups, by name or number.
+    pub groups: &'a [String],
+}
+
+/// A size in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowSize {
+    /// The lines.
+    pub rows: u16,
+    /// The characters of a line.
+    pub columns: u16,
+}
+
+/// A volume that takes over the image's content of the path where it is mounted, if it is still empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// The path inside.
+    pub path: PathBuf,
+    /// The volume's directory.
+    pub volume: PathBuf,
+}
+
+/// A process of a container.
+#[derive(Debug)]
+pub struct Process {
+    /// Its number as the caller sees it.
+    pub pid: i32,
+    /// The handle on it. It is a child of the caller, who reaps it.
+    pub pidfd: OwnedFd,
+    /// The other ends of its standard streams.
+    pub io: Io,
+}
+
+/// The other ends of a process's standard streams.
+#[derive(Debug)]
+pub enum Io {
+    /// The master of its terminal.
+    Terminal(OwnedFd),
+    /// Pipes.
+    Pipes {
+        /// To write to, if it was asked for.
+        stdin: Option<OwnedFd>,
+        /// To read from.
+        stdout: OwnedFd,
+        /// To read from.
+        stderr: OwnedFd,
+    },
+}
+
+/// Why the user's program does not run. The texts are those of Docker.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no such program (exit code 127).
+    #[error("{0}")]
+    NotFound(String),
+    /// It is there but is no program to this user (exit code 126).
+    #[error("{0}")]
+    NotExecutable(String),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}

@@ -1,3 +1,10 @@
 //! The kernel: every `unsafe`, every raw call, nothing else.
+//!
+//! What `rustix` and `nix` already say safely is called there; here is only what they lack.
 
 pub mod lock;
+pub mod mount;
+pub mod net;
+pub mod process;
+pub mod seccomp;
+pub mod socket;

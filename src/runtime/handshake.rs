@@ -1,0 +1,68 @@
+//! What a new process tells the one that made it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context as _, anyhow};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::{StartError, guest, lookup};
+use crate::sys::socket;
+
+/// The longest message: a chain of errors with two paths in it fits.
+const LIMIT: usize = 16 * 1024;
+
+/// What the new process says, in the only order it may.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromInit {
+    /// The master of the terminal comes with this.
+    Terminal,
+    /// All is done but the exec of this program. What follows is the socket's end, or the `errno` of the
+    /// failed exec, which the guest program `launch` sends as four bytes.
+    Executing(String),
+    /// The user's program is not there.
+    NotFound(String),
+    /// The user's program cannot be executed.
+    NotExecutable(String),
+    /// Something else went wrong.
+    Failed(String),
+}
+
+impl FromInit {
+    /// Sends this to the process that waits in [`listen`].
+    pub(super) fn send(&self, to: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut text = serde_json::to_vec(self)?;
+        text.truncate(LIMIT);
+        socket::send(to, &text, fds)
+    }
+}
+
+/// Listens until the new process has executed the user's program or has failed. Returns the master of its
+/// terminal if it has one.
+pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
+    let mut buffer = vec![0; LIMIT];
+    let (mut terminal, mut executing) = (None, None::<String>);
+    loop {
+        let (length, fds) =
+            socket::receive(from.as_fd(), &mut buffer).context("listen to the container's process")?;
+        let message = &buffer[..length];
+        match (&executing, message) {
+            (Some(_), []) => return Ok(terminal),
+            (None, []) => return Err(anyhow!("the container's process ended before it was set up").into()),
+            _ => {}
+        }
+        if let Some(program) = &executing
+            && let Some(errno) = guest::launch_errno(message).as_ref().and_then(Errno::from_io_error)
+        {
+            return Err(lookup::refused(program, errno));
+        }
+        match serde_json::from_slice(message).context("understand the container's process")? {
+            FromInit::Terminal => terminal = fds.into_iter().next(),
+            FromInit::Executing(program) => executing = Some(program),
+            FromInit::NotFound(text) => return Err(StartError::NotFound(text)),
+            FromInit::NotExecutable(text) => return Err(StartError::NotExecutable(text)),
+            FromInit::Failed(text) => return Err(anyhow!(text).into()),
+        }
+    }
+}

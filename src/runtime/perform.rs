@@ -1,0 +1,337 @@
+//! Performs the steps of a plan, in the new namespaces of the container.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+
+use super::plan::{MountStep, Step, What};
+use super::root::Root;
+use super::{WindowSize, rootfs, seed, stdio};
+use crate::sys::mount::{self, Attributes, Depth};
+use crate::sys::net;
+
+/// What is known while the steps are performed.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    root: Option<Root>,
+    /// An instance of `/proc` that no image can counterfeit.
+    proc: Option<OwnedFd>,
+    /// The container's own terminals.
+    devpts: Option<OwnedFd>,
+    /// An empty, read-only directory to hide others with.
+    nothing: Option<OwnedFd>,
+    /// The host's `/dev/null`, to hide files with.
+    null: Option<OwnedFd>,
+    /// Both ends of the terminal.
+    pub(super) terminal: Option<stdio::Terminal>,
+    /// How large it shall be.
+    size: WindowSize,
+}
+
+impl Stage {
+    /// Begins with nothing mounted.
+    pub(super) fn new(size: WindowSize) -> Self {
+        Self { size, ..Self::default() }
+    }
+
+    /// Performs one step.
+    pub(super) fn perform(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Root(rootfs) => {
+                self.root = Some(rootfs::mount(rootfs)?);
+                Ok(())
+            }
+            Step::Seed(seed) => seed::fill(seed, self.root()?)
+                .with_context(|| format!("copy {} of the image", seed.path.display())),
+            Step::Mount(step) => self.mount(step).with_context(|| format!("mount {}", step.target.display())),
+            Step::Device(path) => {
+                self.device(path).with_context(|| format!("show device {}", path.display()))
+            }
+            Step::Link { path, target } => {
+                self.link(path, target).with_context(|| format!("make the link {}", path.display()))
+            }
+            Step::Console => self.console().context("open a terminal"),
+            Step::Sysctl { name, value } => {
+                self.sysctl(name, value).with_context(|| format!("set sysctl {name} to {value:?}"))
+            }
+            Step::WorkingDirectory(path) => {
+                let made = self.root()?.make_directory(path);
+                made.with_context(|| format!("make the working directory {}", path.display()))?;
+                Ok(())
+            }
+            Step::Mask(path) => self.mask(path).with_context(|| format!("hide {}", path.display())),
+            Step::ReadOnly(path) => {
+                self.read_only(path).with_context(|| format!("make {} read-only", path.display()))
+            }
+            Step::RootAttributes(attributes, depth) => {
+                let set = mount::set_attributes(self.root()?.as_fd(), *attributes, *depth);
+                set.context("set the attributes of the root file system")
+            }
+            Step::Pivot => self.pivot().context("make the container's root the root"),
+            Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()).context("set the host name"),
+            Step::Domainname(name) => {
+                rustix::system::setdomainname(name.as_bytes()).context("set the domain name")
+            }
+            Step::Loopback => net::loopback_up().context("switch the loopback device on"),
+        }
+    }
+
+    /// Returns the root. The plan mounts it first.
+    pub(super) fn root(&self) -> Result<&Root> {
+        self.root.as_ref().context("the root file system is not mounted")
+    }
+
+    fn mount(&mut self, step: &MountStep) -> Result<()> {
+        let tree = match &step.what {
+            What::Bind { source, depth } => clone_tree(source, *depth)?,
+            What::FileSystem { kind, source, data } => file_system(kind, source, data, step.one.set)?,
+        };
+        let root = self.root()?;
+        let is_directory = kind_of(&tree)? == FileType::Directory;
+        let target = match &step.what {
+            // What is written below these shall reach the kernel, and no file of the image.
+            What::FileSystem { kind, .. } if kind == "proc" || kind == "sysfs" => {
+                match root.find_plain(&step.target) {
+                    Err(Errno::NOENT) => root.make_directory(&step.target)?,
+                    Err(Errno::LOOP) => bail!("there is a symbolic link in the image"),
+                    found => found?,
+                }
+            }
+            _ if is_directory => root.make_directory(&step.target)?,
+            _ => root.make_file(&step.target)?,
+        };
+        let target_is_directory = kind_of(&target)? == FileType::Directory;
+        if is_directory != target_is_directory {
+            bail!(
+                "are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host \
+                 path exists and is the expected type: not a directory"
+            );
+        }
+        if matches!(step.what, What::Bind { .. }) {
+            for (attributes, depth) in [(step.one, Depth::One), (step.tree, Depth::Tree)] {
+                set(&tree, attributes, depth)?;
+            }
+        }
+        attach(&tree, &target)?;
+        if matches!(step.what, What::FileSystem { .. }) {
+            for (attributes, depth) in [(step.one, Depth::One), (step.tree, Depth::Tree)] {
+                if attributes.propagation != 0 {
+                    set(
+                        &tree,
+                        Attributes { propagation: attributes.propagation, ..Attributes::default() },
+                        depth,
+                    )?;
+                }
+            }
+        }
+        match &step.what {
+            What::FileSystem { kind, .. } if kind == "proc" => self.proc = Some(tree),
+            What::FileSystem { kind, .. } if kind == "devpts" => self.devpts = Some(tree),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn device(&self, path: &Path) -> Result<()> {
+        let tree = clone_tree(path, Depth::One)?;
+        let target = self.root()?.make_file(path)?;
+        attach(&tree, &target)
+    }
+
+    fn link(&self, path: &Path, target: &str) -> Result<()> {
+        let parent = self.root()?.make_directory(path.parent().unwrap_or(Path::new("/")))?;
+        let name = path.file_name().unwrap_or(OsStr::new("."));
+        match rustix::fs::symlinkat(target, &parent, name) {
+            // Something else is mounted there.
+            Err(Errno::EXIST) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    fn console(&mut self) -> Result<()> {
+        let devpts = match &self.devpts {
+            Some(devpts) => devpts.try_clone()?,
+            None => self.root()?.find(Path::new("/dev/pts"))?,
+        };
+        let terminal = stdio::Terminal::open(devpts.as_fd(), self.size)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let tree = rustix::mount::open_tree(&devpts, terminal.name.as_str(), flags)?;
+        let target = self.root()?.make_file(Path::new("/dev/console"))?;
+        attach(&tree, &target)?;
+        self.terminal = Some(terminal);
+        Ok(())
+    }
+
+    fn sysctl(&self, name: &str, value: &str) -> Result<()> {
+        if name.split(['.', '/']).any(|part| part.is_empty() || part == "..") {
+            bail!("no such parameter");
+        }
+        // Dots separate, except that a slash may take their place where a name holds dots (sysctl(8)).
+        let path = match name.find(['.', '/']).map(|at| name.as_bytes()[at]) {
+            Some(b'/') => name.to_owned(),
+            _ => name.replace('/', "\u{0}").replace('.', "/").replace('\u{0}', "."),
+        };
+        let path = format!("sys/{path}");
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = match &self.proc {
+            Some(proc) => rustix::fs::openat(proc, &path, flags, Mode::empty())?,
+            None => rustix::fs::openat(CWD, format!("/proc/{path}"), flags, Mode::empty())?,
+        };
+        rustix::io::write(file, value.as_bytes())?;
+        Ok(())
+    }
+
+    fn mask(&mut self, path: &Path) -> Result<()> {
+        let target = match self.root()?.find(path) {
+            Ok(target) => target,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if kind_of(&target)? != FileType::Directory {
+            let null = match self.null.take() {
+                Some(null) => null,
+                None => rustix::fs::openat(CWD, "/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?,
+            };
+            let tree = copy_of(&null)?;
+            self.null = Some(null);
+            return attach(&tree, &target);
+        }
+        if let Some(nothing) = &self.nothing {
+            return attach(&copy_of(nothing)?, &target);
+        }
+        let data = [("nr_blocks".to_owned(), Some("1".to_owned()))];
+        let nothing = file_system("tmpfs", "tmpfs", &data, libc::MOUNT_ATTR_RDONLY)?;
+        attach(&nothing, &target)?;
+        self.nothing = Some(nothing);
+        Ok(())
+    }
+
+    fn read_only(&self, path: &Path) -> Result<()> {
+        let target = match self.root()?.find(path) {
+            Ok(target) => target,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH
+            | OpenTreeFlags::AT_RECURSIVE;
+        let tree = rustix::mount::open_tree(&target, "", flags)?;
+        set(&tree, Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() }, Depth::Tree)?;
+        attach(&tree, &target)
+    }
+
+    fn pivot(&mut self) -> Result<()> {
+        rustix::process::fchdir(self.root()?.as_fd())?;
+        // With both names the same the old root comes to lie on the new one, and is taken off it again:
+        // no directory for it is needed inside (pivot_root(2), "pivot_root(".", ".")").
+        rustix::process::pivot_root(".", ".")?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        // The host's file, and directories of the host's mounts, go with the host.
+        (self.null, self.nothing) = (None, None);
+        Ok(())
+    }
+}
+
+fn kind_of(fd: &OwnedFd) -> io::Result<FileType> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+}
+
+/// Returns a copy, attached nowhere, of the mounts at `source`.
+fn clone_tree(source: &Path, depth: Depth) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if depth == Depth::Tree {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    match rustix::mount::open_tree(CWD, source, flags) {
+        Err(Errno::INVAL) if depth == Depth::One => Err(anyhow!(
+            "bind {} without the mounts below it: the kernel lets nobody but root look under them; bind it \
+             recursively",
+            source.display()
+        )),
+        result => result.with_context(|| format!("bind {}", source.display())),
+    }
+}
+
+/// Returns one more copy of a single mount, or of the file that `fd` names.
+fn copy_of(fd: &OwnedFd) -> Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(rustix::mount::open_tree(fd, "", flags)?)
+}
+
+/// Makes a new instance of a file system, attached nowhere, with `MOUNT_ATTR_…` bits.
+fn file_system(
+    kind: &str,
+    source: &str,
+    data: &[(String, Option<String>)],
+    attributes: u64,
+) -> Result<OwnedFd> {
+    let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .with_context(|| format!("make a {kind} file system"))?;
+    rustix::mount::fsconfig_set_string(&fs, "source", source).context("name the source")?;
+    for (key, value) in data {
+        match value {
+            Some(value) => rustix::mount::fsconfig_set_string(&fs, key.as_str(), value.as_str()),
+            None => rustix::mount::fsconfig_set_flag(&fs, key.as_str()),
+        }
+        .with_context(|| match value {
+            Some(value) => format!("set option {key}={value} of {kind}"),
+            None => format!("set option {key} of {kind}"),
+        })?;
+    }
+    rustix::mount::fsconfig_create(&fs).map_err(|errno| refused(kind, errno))?;
+    let attributes = MountAttrFlags::from_bits_retain(u32::try_from(attributes)?);
+    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(|errno| refused(kind, errno))
+}
+
+/// Explains why the kernel makes no instance of a file system.
+fn refused(kind: &str, errno: Errno) -> anyhow::Error {
+    let error = anyhow::Error::new(errno);
+    if errno == Errno::PERM && matches!(kind, "proc" | "sysfs") {
+        return error.context(format!(
+            "make a {kind} file system: parts of the /{} around this one are hidden, as in a container, and then \
+             the kernel allows no other; start the outer container with --security-opt systempaths=unconfined \
+             (docker) or --security-opt unmask=ALL (podman)",
+            if kind == "proc" { "proc" } else { "sys" }
+        ));
+    }
+    error.context(format!("make a {kind} file system"))
+}
+
+fn set(tree: &OwnedFd, attributes: Attributes, depth: Depth) -> Result<()> {
+    if attributes != Attributes::default() {
+        mount::set_attributes(tree.as_fd(), attributes, depth).context("set the attributes of the mount")?;
+    }
+    Ok(())
+}
+
+fn attach(tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree, "", target, "", flags).context("attach the mount")
+}
+
+/// Tells whether the host has one hierarchy of control groups (cgroups(7), version 2).
+pub(super) fn has_unified_cgroups() -> bool {
+    const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+    rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type.cast_unsigned() == CGROUP2_SUPER_MAGIC)
+}
+
+/// Sets how likely this process is to be killed when memory is short. Lowering it takes a privilege that
+/// nobody here has; then it stays as it is.
+pub(super) fn set_oom_score_adj(score: i32) -> Result<()> {
+    let path: PathBuf = "/proc/self/oom_score_adj".into();
+    match fs::write(&path, score.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result.with_context(|| format!("write {}", path.display())),
+    }
+}

@@ -1,0 +1,192 @@
+//! Makes the first process of a container, and lets it go.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::guest::{LaunchMode, ParentDeath};
+use super::handshake;
+use super::init::{self, Body};
+use super::plan::{self, Facts, has_new};
+use super::root::Root;
+use super::spawn::{Enter, spawn};
+use super::stdio::Pipes;
+use super::{Bundle, Io, Process, RootFs, StartError, perform};
+use crate::idmap::{self, IdMap, Level, Range};
+use crate::oci::runtime::LinuxNamespaceType;
+use crate::sys::{process, socket};
+
+/// A container's first process, in its namespaces, waiting to be let go.
+///
+/// Dropped without that, it is killed and collected.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The process's number, as the caller sees it.
+    pub pid: i32,
+    /// The handle on it.
+    pidfd: Option<OwnedFd>,
+    socket: OwnedFd,
+    io: Option<Io>,
+}
+
+/// Makes the first process of a container, in its namespaces, whose id maps are written.
+///
+/// The caller is root of the ancestor user namespace and has one thread.
+pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
+    let spec = bundle.spec;
+    let process = spec.process().as_ref().context("the specification has no process")?;
+    let map = map_below(bundle)?;
+    let facts = Facts {
+        unified_cgroups: perform::has_unified_cgroups(),
+        tty_group: map.gids.iter().any(|range| range.inside <= 5 && 5 - range.inside < range.count),
+        terminal: bundle.terminal.is_some(),
+    };
+    let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, facts);
+    let links = links(bundle)?;
+    let enter = if links.is_empty() { Enter::Nothing } else { Enter::Links(&links) };
+    let (ours, theirs) = socket::pair().context("make a socket")?;
+    let (pipes, io) = Pipes::unless(bundle.terminal, bundle.stdin).context("make pipes")?;
+    let body = Body {
+        process,
+        user: bundle.user,
+        terminal: bundle.terminal,
+        pipes,
+        seccomp: bundle.seccomp.as_deref(),
+        mode: if bundle.init { LaunchMode::Reap } else { LaunchMode::Exec },
+        parent_death: ParentDeath::Kills,
+    };
+    let mut given = Some((body, theirs));
+    let spawned = spawn(&enter, flags(bundle), || {
+        if let Some((body, theirs)) = given.take() {
+            init::run(body, &steps, theirs);
+        }
+    });
+    // The process's ends are its own.
+    drop(given);
+    let (pid, pidfd) = spawned.map_err(explain)?;
+    let prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io };
+    write_map(pid, "uid_map", &map.uids)?;
+    write_map(pid, "gid_map", &map.gids)?;
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Returns the handle on the process.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        // Only `start` takes it, and with it the whole.
+        self.pidfd.as_ref().map_or_else(|| self.socket.as_fd(), AsFd::as_fd)
+    }
+
+    /// Lets the process go, and returns when the user's program runs or cannot.
+    pub fn start(mut self) -> Result<Process, StartError> {
+        socket::send(&self.socket, b"go", &[]).context("start the container's process")?;
+        let terminal = handshake::listen(&self.socket)?;
+        let io = match terminal {
+            Some(master) => Some(Io::Terminal(master)),
+            None => self.io.take(),
+        };
+        let io = io.context("the container's process gave no terminal")?;
+        let pidfd = self.pidfd.take().context("the container's process is gone")?;
+        Ok(Process { pid: self.pid, pidfd, io })
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.pidfd {
+            // It may have ended by itself.
+            let _ = process::send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = process::reap(pidfd.as_fd());
+        }
+    }
+}
+
+/// Decides the map of the container's user namespace.
+fn map_below(bundle: &Bundle<'_>) -> Result<IdMap> {
+    if bundle.identity.level != Level::Single {
+        return Ok(bundle.identity.map.identity());
+    }
+    // There is one id: it is the one that the program runs as.
+    let user = match &bundle.rootfs {
+        RootFs::Directory(path) => {
+            let root = Root::open(path).with_context(|| format!("open {}", path.display()))?;
+            init::resolve(bundle.user, &root)?
+        }
+        RootFs::Overlay { lower, upper, .. } => {
+            let read = |path: &str| find_in_layers(std::iter::once(upper).chain(lower), Path::new(path));
+            idmap::resolve(bundle.user.text, bundle.user.groups, &read("etc/passwd")?, &read("etc/group")?)?
+        }
+    };
+    let one = |inside| vec![Range { inside, outside: 0, count: 1 }];
+    Ok(IdMap { uids: one(user.uid), gids: one(user.gid) })
+}
+
+/// Reads a file of layers that are not mounted yet: the top one that has it counts.
+fn find_in_layers<'a>(layers: impl Iterator<Item = &'a PathBuf>, path: &Path) -> Result<Vec<u8>> {
+    for layer in layers {
+        let root = match Root::open(layer) {
+            Ok(root) => root,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("open {}", layer.display())),
+        };
+        if let Some(content) =
+            root.read(path, 16 << 20).with_context(|| format!("read {}", layer.join(path).display()))?
+        {
+            return Ok(content);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The kinds of namespaces that a container may have of its own.
+const KINDS: [(LinuxNamespaceType, libc::c_int); 6] = [
+    (LinuxNamespaceType::Mount, libc::CLONE_NEWNS),
+    (LinuxNamespaceType::Pid, libc::CLONE_NEWPID),
+    (LinuxNamespaceType::Ipc, libc::CLONE_NEWIPC),
+    (LinuxNamespaceType::Uts, libc::CLONE_NEWUTS),
+    (LinuxNamespaceType::Network, libc::CLONE_NEWNET),
+    (LinuxNamespaceType::Cgroup, libc::CLONE_NEWCGROUP),
+];
+
+/// Always a user namespace of its own, and a mount namespace: the steps would change the caller's.
+fn flags(bundle: &Bundle<'_>) -> libc::c_int {
+    KINDS
+        .iter()
+        .filter(|(kind, _)| has_new(bundle.spec, *kind))
+        .fold(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, |flags, (_, flag)| flags | flag)
+}
+
+/// Opens the namespaces that the specification names by path.
+fn links(bundle: &Bundle<'_>) -> Result<Vec<OwnedFd>> {
+    let linux = bundle.spec.linux().as_ref();
+    let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    let mut links = Vec::new();
+    for namespace in namespaces {
+        let Some(path) = namespace.path() else { continue };
+        if matches!(namespace.typ(), LinuxNamespaceType::User | LinuxNamespaceType::Mount) {
+            bail!("a container has a {} namespace of its own", namespace.typ());
+        }
+        links.push(File::open(path).with_context(|| format!("open {}", path.display()))?.into());
+    }
+    Ok(links)
+}
+
+fn write_map(pid: i32, name: &str, ranges: &[Range]) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    fs::write(&path, idmap::map_lines(ranges)).with_context(|| format!("write {path}"))
+}
+
+/// Explains why no process in new namespaces could be made.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    match errno {
+        Some(libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EUSERS | libc::EINVAL) => {
+            let errno = errno.unwrap_or(libc::EPERM);
+            idmap::diagnose(rustix::io::Errno::from_raw_os_error(errno))
+        }
+        _ => error.context("make the container's process"),
+    }
+}

@@ -1,0 +1,114 @@
+//! The root file system: an overlay of layers or a directory, mounted aside from everything else.
+
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags};
+
+use super::RootFs;
+use super::root::Root;
+use crate::sys::mount::{self, Attributes, Depth};
+
+/// Mounts the root file system and returns it open.
+///
+/// It is mounted on a directory of its own that nobody else looks at: in this mount namespace it must be
+/// attached somewhere, so that more can be mounted inside it and it can become the root.
+pub(super) fn mount(rootfs: &RootFs) -> Result<Root> {
+    let (mounted, place) = match rootfs {
+        RootFs::Overlay { lower, upper, work } => {
+            (overlay(lower, upper, work).context("mount overlay")?, upper)
+        }
+        RootFs::Directory(path) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE;
+            let tree = rustix::mount::open_tree(CWD, path, flags)
+                .with_context(|| format!("open {}", path.display()))?;
+            let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
+            mount::set_attributes(tree.as_fd(), private, Depth::Tree).context("make the mounts private")?;
+            (Mounted::Aside(tree), path)
+        }
+    };
+    match mounted {
+        Mounted::Aside(tree) => {
+            rustix::mount::move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+                .with_context(|| format!("mount the root file system on {}", place.display()))?;
+            Ok(Root::new(tree))
+        }
+        Mounted::On(directory) => {
+            Root::open(&directory).with_context(|| format!("open {}", directory.display()))
+        }
+    }
+}
+
+/// Where a mount is.
+enum Mounted {
+    /// Nowhere yet.
+    Aside(OwnedFd),
+    /// On this directory.
+    On(PathBuf),
+}
+
+/// Makes the overlay. Layers are named by descriptor: that is short whatever their paths are, and no
+/// character in a path needs care.
+fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Mounted> {
+    let open = |path: &PathBuf| {
+        rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| format!("open {}", path.display()))
+    };
+    let layers = lower.iter().map(open).collect::<Result<Vec<OwnedFd>>>()?;
+    let (upper_fd, work_fd) = (open(&upper.to_owned())?, open(&work.to_owned())?);
+    match overlay_by_layer(&layers, &upper_fd, &work_fd) {
+        // Before Linux 6.5 there is no `lowerdir+`.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            overlay_at_once(&layers, &upper_fd, &work_fd, upper)?;
+            Ok(Mounted::On(upper.to_owned()))
+        }
+        result => Ok(Mounted::Aside(result?)),
+    }
+}
+
+fn overlay_by_layer(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
+    let mut name = String::new();
+    let mut set = |key: &str, fd: &OwnedFd| {
+        name.clear();
+        // Writing to a string cannot fail.
+        let _ = write!(name, "/proc/self/fd/{}", fd.as_raw_fd());
+        rustix::mount::fsconfig_set_string(&fs, key, name.as_str())
+    };
+    for layer in layers {
+        set("lowerdir+", layer)?;
+    }
+    set("upperdir", upper)?;
+    set("workdir", work)?;
+    rustix::mount::fsconfig_set_flag(&fs, "userxattr")?;
+    rustix::mount::fsconfig_create(&fs)?;
+    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// Mounts with mount(2), whose options must fit one page: layers are named by their numbers, relative to
+/// the directory of descriptors.
+fn overlay_at_once(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, place: &Path) -> io::Result<()> {
+    let numbers: Vec<String> = layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},userxattr",
+        numbers.join(":"),
+        upper.as_raw_fd(),
+        work.as_raw_fd()
+    );
+    let before = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::process::chdir("/proc/self/fd")?;
+    let data = CString::new(options)?;
+    let result =
+        rustix::mount::mount("overlay", place, "overlay", MountFlags::empty(), Some(data.as_c_str()));
+    rustix::process::fchdir(before)?;
+    Ok(result?)
+}

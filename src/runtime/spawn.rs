@@ -1,0 +1,95 @@
+//! Makes a process in namespaces, new ones and ones that are there.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::DumpableBehavior;
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+
+use crate::sys::process::{self, Cloned, Parent};
+use crate::sys::socket;
+
+/// Namespaces to enter first.
+#[derive(Debug)]
+pub(super) enum Enter<'a> {
+    /// None.
+    Nothing,
+    /// One each, named by what opening their files in `/proc/<pid>/ns` gives.
+    Links(&'a [OwnedFd]),
+    /// Those of a process.
+    Process { pidfd: BorrowedFd<'a>, kinds: ThreadNameSpaceType },
+}
+
+/// Makes a child of this process: in it runs `child`, and then it ends.
+///
+/// What enters namespaces cannot come back, and a process that enters a pid namespace is not itself in it
+/// (pid_namespaces(7)). So a process in between enters, makes the child for us, and ends.
+pub(super) fn spawn(enter: &Enter<'_>, flags: libc::c_int, child: impl FnOnce()) -> Result<(i32, OwnedFd)> {
+    if matches!(enter, Enter::Nothing) {
+        return match process::clone(flags, Parent::Caller)? {
+            Cloned::Parent { pid, pidfd } => Ok((pid.as_raw_nonzero().get(), pidfd)),
+            Cloned::Child => {
+                child();
+                process::exit_now(1)
+            }
+        };
+    }
+    let (ours, theirs) = socket::pair().context("make a socket")?;
+    match process::clone(0, Parent::Caller)? {
+        Cloned::Parent { pidfd: between, .. } => {
+            drop(theirs);
+            let mut buffer = [0; 1024];
+            let answer = socket::receive(&ours, &mut buffer);
+            process::reap(between.as_fd()).context("wait for the process between")?;
+            let (length, fds) = answer.context("listen to the process between")?;
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            match (text.parse(), fds.into_iter().next()) {
+                (Ok(pid), Some(pidfd)) => Ok((pid, pidfd)),
+                _ if text.is_empty() => Err(anyhow!("the process between ended early")),
+                _ => Err(anyhow!(text)),
+            }
+        }
+        Cloned::Child => {
+            drop(ours);
+            match enter_and_clone(enter, flags) {
+                Ok(Cloned::Child) => {
+                    drop(theirs);
+                    child();
+                    process::exit_now(1)
+                }
+                Ok(Cloned::Parent { pid, pidfd }) => {
+                    let pid = pid.as_raw_nonzero().to_string();
+                    // Without a reader nobody waits for the child, and its own socket tells it so.
+                    let _ = socket::send(&theirs, pid.as_bytes(), &[pidfd.as_fd()]);
+                    process::exit_now(0)
+                }
+                Err(error) => {
+                    let _ = socket::send(&theirs, format!("{error:#}").as_bytes(), &[]);
+                    process::exit_now(1)
+                }
+            }
+        }
+    }
+}
+
+fn enter_and_clone(enter: &Enter<'_>, flags: libc::c_int) -> Result<Cloned> {
+    // From the moment we are inside, processes there might look into us.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .context("hide from the container")?;
+    match enter {
+        Enter::Nothing => {}
+        Enter::Links(links) => {
+            for link in *links {
+                rustix::thread::move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)
+                    .context("enter a namespace")?;
+            }
+            // Nobody inside has power over the user namespace that comes next, and its map is written
+            // through files that belong to root while this is switched off.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).context("show")?;
+        }
+        Enter::Process { pidfd, kinds } => {
+            rustix::thread::move_into_thread_name_spaces(*pidfd, *kinds).context("enter the container")?;
+        }
+    }
+    Ok(process::clone(flags, Parent::Parent)?)
+}

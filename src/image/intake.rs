@@ -101,14 +101,14 @@ impl<'a> Intake<'a> {
         self.staged.pin(self.store, &made.pin)
     }
 
-    /// Tells whether a blob is in the store.
+    /// Tells whether a blob is in the store, or is about to be.
     pub(super) fn has_blob(&self, digest: &Digest) -> bool {
-        self.store.blob_size(digest).is_some()
+        self.store.blob_size(digest).is_some() || self.made().blobs.iter().any(|(_, made)| made == digest)
     }
 
     /// Tells whether a layer is unpacked.
     pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
-        self.layers.has(diff_id)
+        self.layers.has(diff_id) || self.made().layers.iter().any(|(_, made)| made == diff_id)
     }
 
     /// Returns a path in staging that nothing has yet.
@@ -133,7 +133,10 @@ impl<'a> Intake<'a> {
 
     /// Adds a staged file whose digest the caller has verified.
     pub(super) fn file(&self, path: PathBuf, digest: Digest) {
-        self.made().blobs.push((path, digest));
+        let mut made = self.made();
+        if !made.blobs.iter().any(|(_, known)| *known == digest) {
+            made.blobs.push((path, digest));
+        }
     }
 
     /// Adds a layer: reads it to its end, and unpacks it if `unpack` says so.

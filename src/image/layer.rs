@@ -50,7 +50,6 @@ pub(super) struct Outcome {
     /// The digest and number of the bytes of the archive inside.
     pub(super) diff_id: Digest,
     pub(super) archive_size: u64,
-    pub(super) compression: Compression,
 }
 
 /// Reads `input` to its end and does the work. `heard` is told how many bytes have been read, and finally
@@ -105,7 +104,7 @@ pub(super) fn process(
         let (Some((blob, blob_size)), Some(Some((diff_id, archive_size)))) = (blob, tar) else {
             bail!("read the layer: a step ended without a result");
         };
-        Ok(Outcome { blob, blob_size, diff_id, archive_size, compression })
+        Ok(Outcome { blob, blob_size, diff_id, archive_size })
     })
 }
 

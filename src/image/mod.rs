@@ -10,15 +10,19 @@
 mod change;
 mod compression;
 mod config;
+mod fetch;
 mod hello;
 pub mod hello_program;
 mod import;
 mod intake;
 mod layer;
 mod layers;
+mod load;
+mod manifest;
 mod pipe;
 mod progress;
 mod resolve;
+mod spool;
 mod unpack;
 
 use anyhow::{Context, Result};
@@ -29,6 +33,7 @@ pub use hello::{HELLO, hello, is_hello};
 pub use import::{ImportOptions, import};
 pub use intake::{DigestMismatch, Mapping};
 pub use layers::{ensure_layers, unpacked};
+pub use load::{Input, Loaded, load};
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use resolve::{ResolveError, name_of, resolve, tag};
 pub use unpack::Owners;

@@ -42,6 +42,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 pub(super) use member::{Kind, Member, Members};
+pub(super) use path::clean;
 
 use crate::store::{LayerRecord, write_json_new};
 

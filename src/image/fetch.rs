@@ -1,0 +1,189 @@
+//! The layers of one image, brought in side by side.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use super::config::Configuration;
+use super::intake::{Expected, Intake, Keep};
+use super::manifest::{Descriptor, Manifest};
+use super::progress::{LayerProgress, Progress};
+use crate::oci::Digest;
+use crate::store::{ImageRecord, Store};
+
+/// How many layers are worked at side by side: Docker's number for downloads.
+const PARALLEL: usize = 3;
+
+/// The content of a blob that is not in the store.
+pub(super) enum Source<'a> {
+    /// A stream, which is saved as it is read.
+    Stream(Box<dyn Read + Send + 'a>),
+    /// A file in staging whose digest is verified.
+    Staged(PathBuf),
+}
+
+/// Where blobs that are not in the store come from.
+pub(super) type Open<'a> = dyn Fn(&Descriptor) -> Result<Source<'a>> + Sync + 'a;
+
+/// One layer's two names.
+struct Layer<'a> {
+    descriptor: &'a Descriptor,
+    diff_id: Digest,
+}
+
+/// Brings in everything of one image but its name, and returns the record to publish it with.
+pub(super) fn take_in(
+    store: &Store,
+    intake: &Intake<'_>,
+    manifest: &Manifest,
+    config: &[u8],
+    open: &Open<'_>,
+    progress: &dyn Progress,
+) -> Result<ImageRecord> {
+    if Digest::of(config) != manifest.config.digest {
+        bail!("image config verification failed for digest {}", manifest.config.digest);
+    }
+    let configuration = Configuration::parse(config)?;
+    let diff_ids = &configuration.rootfs.diff_ids;
+    if !matches!(configuration.os.as_str(), "" | "linux") {
+        bail!("operating system is not supported: the image is for {}", configuration.os);
+    }
+    if diff_ids.len() != manifest.layers.len() {
+        bail!(
+            "invalid manifest, layers length mismatch: expected {}, got {}",
+            diff_ids.len(),
+            manifest.layers.len()
+        );
+    }
+    let layers: Vec<Layer<'_>> = manifest
+        .layers
+        .iter()
+        .zip(diff_ids)
+        .map(|(descriptor, diff_id)| Layer { descriptor, diff_id: *diff_id })
+        .collect();
+    intake.pin(layers.iter().map(|layer| layer.descriptor.digest), diff_ids.iter().copied())?;
+    side_by_side(store, intake, layers, open, progress)?;
+    intake.document(config)?;
+    let digest = intake.document(&manifest.bytes)?;
+    Ok(ImageRecord {
+        id: manifest.config.digest,
+        manifest: digest,
+        media_type: manifest.media_type.clone(),
+        size: manifest.bytes.len() as u64,
+        layers: diff_ids.clone(),
+    })
+}
+
+/// Works at the layers, a few at once; the first error stops all.
+fn side_by_side(
+    store: &Store,
+    intake: &Intake<'_>,
+    mut layers: Vec<Layer<'_>>,
+    open: &Open<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    // A layer can stand in an image twice: empty ones do.
+    let mut seen = BTreeSet::new();
+    layers.retain(|layer| seen.insert((layer.descriptor.digest, layer.diff_id)));
+    let mut trees = BTreeSet::new();
+    let mut work = Vec::new();
+    for layer in &layers {
+        progress.layer(&layer.descriptor.digest.short(), LayerProgress::PullingFsLayer);
+    }
+    for layer in &layers {
+        let unpack = !intake.has_layer(&layer.diff_id) && trees.insert(layer.diff_id);
+        if unpack || !intake.has_blob(&layer.descriptor.digest) {
+            if work.len() >= PARALLEL {
+                progress.layer(&layer.descriptor.digest.short(), LayerProgress::Waiting);
+            }
+            work.push((layer, unpack));
+        } else {
+            progress.layer(&layer.descriptor.digest.short(), LayerProgress::AlreadyExists);
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let failure = Mutex::new(None);
+    let worker = || {
+        while !stop.load(Ordering::Relaxed) {
+            let Some((layer, unpack)) = work.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let done = one(store, intake, layer, *unpack, open, progress, &stop)
+                .with_context(|| format!("take in layer {}", layer.descriptor.digest.short()));
+            if let Err(error) = done {
+                stop.store(true, Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..PARALLEL.min(work.len()) {
+            thread::Builder::new().spawn_scoped(scope, worker).context("start a thread")?;
+        }
+        worker();
+        Ok::<_, anyhow::Error>(())
+    })?;
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// A stream that ends with an error when other work has failed, so that nobody waits for it.
+struct Stoppable<'a, R> {
+    inner: R,
+    stop: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("another layer failed"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
+fn one(
+    store: &Store,
+    intake: &Intake<'_>,
+    layer: &Layer<'_>,
+    unpack: bool,
+    open: &Open<'_>,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let descriptor = layer.descriptor;
+    let (digest, total) = (descriptor.digest, descriptor.size);
+    let short = digest.short();
+    let expected = Expected { blob: Some(digest), size: Some(total), diff_id: Some(layer.diff_id) };
+    let (input, keep): (Box<dyn Read + Send + '_>, Keep) = match store.open_blob(&digest)? {
+        Some(file) => (Box::new(file), Keep::Nothing),
+        None => match open(descriptor)? {
+            Source::Stream(stream) => (stream, Keep::AsRead),
+            Source::Staged(path) => {
+                let file = std::fs::File::open(&path).with_context(|| format!("open {}", path.display()))?;
+                intake.file(path, digest);
+                (Box::new(file), Keep::Nothing)
+            }
+        },
+    };
+    let local = keep == Keep::Nothing;
+    let input = Stoppable { inner: input, stop };
+    intake.layer(input, keep, unpack, expected, |read| match read {
+        Some(read) if local => progress.layer(&short, LayerProgress::Extracting(read, total)),
+        Some(read) => progress.layer(&short, LayerProgress::Downloading(read, total)),
+        None if local => {}
+        None => {
+            progress.layer(&short, LayerProgress::VerifyingChecksum);
+            progress.layer(&short, LayerProgress::DownloadComplete);
+            progress.layer(&short, LayerProgress::Extracting(total, total));
+        }
+    })?;
+    progress.layer(&short, LayerProgress::PullComplete);
+    Ok(())
+}

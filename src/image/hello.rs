@@ -9,7 +9,7 @@ use crate::oci::{Digest, Platform, Reference};
 use crate::store::Store;
 
 /// The name that it answers to.
-pub const HELLO: &str = "docker.io/library/hello-world:latest";
+pub const HELLO_NAME: &str = "docker.io/library/hello-world:latest";
 /// The time that the image says it was made: the same in every store, so that its id is the same too.
 const CREATED: &str = "2026-01-01T00:00:00Z";
 const CREATED_SECONDS: u64 = 1_767_225_600;
@@ -21,10 +21,11 @@ pub fn is_hello(reference: &Reference) -> bool {
         && matches!(reference.tag(), None | Some("latest"))
 }
 
-/// Makes the image `hello-world:latest`, whose only file is `program`, and returns its id.
+/// Makes the image `hello-world:latest`, and returns its id.
 ///
 /// It comes in through the same code as every other image: an archive that is unpacked.
-pub fn hello(store: &Store, mapping: &Mapping, program: &[u8]) -> Result<Digest> {
+pub fn hello(store: &Store, mapping: &Mapping) -> Result<Digest> {
+    let program = super::hello_program::HELLO;
     let mut header = tar::Header::new_ustar();
     header.set_size(program.len() as u64);
     header.set_mode(0o755);
@@ -52,6 +53,6 @@ pub fn hello(store: &Store, mapping: &Mapping, program: &[u8]) -> Result<Digest>
         history: vec![step("COPY hello / # coracle", false), step("CMD [\"/hello\"]", true)],
         ..Configuration::default()
     };
-    let reference = Reference::parse(HELLO).context("name the image hello-world")?;
+    let reference = Reference::parse(HELLO_NAME).context("name the image hello-world")?;
     one_layer(store, mapping, &archive[..], configuration, Some(&reference))
 }

@@ -223,6 +223,7 @@ impl<'a> Intake<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::hello_program::HELLO;
     use crate::image::{ImportOptions, ResolveError, ensure_layers, hello, import, open, resolve, unpacked};
     use crate::oci::{Platform, Reference};
     use crate::store::sweep;
@@ -271,22 +272,22 @@ mod tests {
     fn brings_an_image_in_and_unpacks_it_anew() {
         let (_dir, store) = scratch();
         let mapping_one = mapping("one");
-        let id = hello(&store, &mapping_one, b"program").unwrap();
-        assert_eq!(hello(&store, &mapping_one, b"program").unwrap(), id, "the same bytes, the same image");
+        let id = hello(&store, &mapping_one).unwrap();
+        assert_eq!(hello(&store, &mapping_one).unwrap(), id, "the same bytes, the same image");
         let record = resolve(&store, "hello-world").unwrap();
         assert_eq!(record.id, id);
         let image = open(&store, &id).unwrap();
         assert_eq!(image.config.config.cmd.as_deref(), Some(&["/hello".to_owned()][..]));
         let trees = unpacked(&store, &record, &mapping_one.key).unwrap();
-        assert_eq!(fs::read(trees[0].join("hello")).unwrap(), b"program");
+        assert_eq!(fs::read(trees[0].join("hello")).unwrap(), HELLO);
         assert_eq!(fs::read_dir(store.staging()).unwrap().count(), 0);
 
         let other = mapping("two");
         assert_eq!(unpacked(&store, &record, &other.key), None);
         let trees = ensure_layers(&store, &record, &other).unwrap();
-        assert_eq!(fs::read(trees[0].join("hello")).unwrap(), b"program");
+        assert_eq!(fs::read(trees[0].join("hello")).unwrap(), HELLO);
         let record = store.layers(&other.key).record(&record.layers[0]).unwrap().unwrap();
-        assert_eq!((record.size, record.entries), (7, 1));
+        assert_eq!((record.size, record.entries), (HELLO.len() as u64, 1));
         assert_eq!(sweep(&store).unwrap(), crate::store::Freed::default());
     }
 

@@ -10,6 +10,7 @@
 mod change;
 mod compression;
 mod config;
+mod credentials;
 mod fetch;
 mod hello;
 pub mod hello_program;
@@ -21,20 +22,25 @@ mod load;
 mod manifest;
 mod pipe;
 mod progress;
+mod pull;
 mod resolve;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 use anyhow::{Context, Result};
 
 pub use change::change;
 pub use config::{Configuration, Defaults, History, RootFs};
-pub use hello::{HELLO, hello, is_hello};
+pub use credentials::credentials;
+pub use hello::{HELLO_NAME, hello, is_hello};
 pub use import::{ImportOptions, import};
 pub use intake::{DigestMismatch, Mapping};
 pub use layers::{ensure_layers, unpacked};
 pub use load::{Input, Loaded, load};
 pub use progress::{LayerProgress, Progress, Quiet};
+pub use pull::{PullStatus, Pulled, pull};
 pub use resolve::{ResolveError, name_of, resolve, tag};
 pub use unpack::Owners;
 

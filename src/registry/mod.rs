@@ -38,6 +38,6 @@ pub use proxy::Proxies;
 
 #[cfg(test)]
 #[path = "../../tests/suite/support/registry.rs"]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

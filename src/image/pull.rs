@@ -1,0 +1,148 @@
+//! An image fetched from a registry.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::config::Configuration;
+use super::fetch::{Source, take_in};
+use super::intake::{Intake, Mapping};
+use super::manifest::{Descriptor, Document, Manifest, parse};
+use super::progress::Progress;
+use super::resolve::name_of;
+use crate::oci::{Digest, Platform, Reference};
+use crate::registry::{Client, Error};
+use crate::store::{Name, RefRecord, Selector, Store};
+
+/// The largest image configuration, in bytes.
+const CONFIG_LIMIT: u64 = 4 << 20;
+
+/// Whether a pull changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullStatus {
+    /// The name meant this image before.
+    UpToDate,
+    /// It did not.
+    Downloaded,
+}
+
+/// What came of a pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Whether it changed anything.
+    pub status: PullStatus,
+    /// The digest that the registry knows the image by: of the index, if there is one.
+    pub digest: Digest,
+    /// The image's id.
+    pub id: Digest,
+}
+
+/// Pulls `reference`, the tag `latest` if it has neither tag nor digest. Of an image for several platforms
+/// it takes the one for `platform`, or for this machine.
+pub fn pull(
+    store: &Store,
+    mapping: &Mapping,
+    client: &Client,
+    reference: &Reference,
+    platform: Option<&Platform>,
+    progress: &dyn Progress,
+) -> Result<Pulled> {
+    let reference = reference.clone().with_default_tag();
+    let name = name_of(&reference);
+    let what = match &name.selector {
+        Selector::Tag(tag) => tag.clone(),
+        Selector::Digest(digest) => digest.to_string(),
+    };
+    let intake = Intake::new(store, mapping)?;
+    let pull = Pull { store, client, reference: &reference, intake: &intake };
+    let (manifest, digest) = pull.manifest(platform, || {
+        progress.message(&format!("{what}: Pulling from {}", reference.path()));
+    })?;
+    let config = pull.config(&manifest)?;
+    if let Some(wanted) = platform {
+        let found = Configuration::parse(&config)?.platform();
+        if !wanted.runs(&found) {
+            bail!(
+                "image with reference {} was found but its platform ({found}) does not match the specified \
+                 platform ({wanted})",
+                reference.familiar()
+            );
+        }
+    }
+    let open = |descriptor: &Descriptor| pull.blob(descriptor);
+    let record = take_in(store, &intake, &manifest, &config, &open, progress)?;
+    let id = record.id;
+    let entry = RefRecord { id, target: digest };
+    let status = if store.get_ref(&name)?.as_ref() == Some(&entry) && store.image(&id)?.is_some() {
+        PullStatus::UpToDate
+    } else {
+        PullStatus::Downloaded
+    };
+    // The digest is a name too: RepoDigests, and what a later pull by digest finds.
+    let by_digest = Name { repository: name.repository.clone(), selector: Selector::Digest(digest) };
+    let mut names = vec![(by_digest, entry.clone())];
+    if name.tag().is_some() {
+        names.push((name, entry));
+    }
+    intake.commit(&[record], &names)?;
+    Ok(Pulled { status, digest, id })
+}
+
+struct Pull<'a> {
+    store: &'a Store,
+    client: &'a Client,
+    reference: &'a Reference,
+    intake: &'a Intake<'a>,
+}
+
+impl Pull<'_> {
+    /// Fetches the manifest of the image to take, and returns it with the digest that the name stands for.
+    fn manifest(&self, platform: Option<&Platform>, found: impl FnOnce()) -> Result<(Box<Manifest>, Digest)> {
+        let fetched = self.client.manifest(self.reference).map_err(|error| self.failed(&error))?;
+        found();
+        self.intake.pin([fetched.digest], [])?;
+        let index = match parse(&fetched.bytes, &fetched.media_type)? {
+            Document::Manifest(manifest) => return Ok((manifest, fetched.digest)),
+            Document::Index(index) => index,
+        };
+        self.intake.document(&fetched.bytes)?;
+        let host = Platform::host();
+        let chosen = index.choose(platform.unwrap_or(&host))?;
+        let inner = self
+            .client
+            .manifest(&self.reference.with_digest(chosen.digest))
+            .map_err(|error| self.failed(&error))?;
+        match parse(&inner.bytes, &inner.media_type)? {
+            Document::Manifest(manifest) => Ok((manifest, fetched.digest)),
+            Document::Index(_) => bail!("an index in an index is not supported"),
+        }
+    }
+
+    /// Returns the image's configuration, from the store if it is there.
+    fn config(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+        let Descriptor { digest, size, .. } = manifest.config;
+        self.intake.pin([digest], [])?;
+        if self.intake.has_blob(&digest) {
+            return self.store.read_document(&digest);
+        }
+        if size > CONFIG_LIMIT {
+            bail!("the image's configuration of {size} bytes is too large");
+        }
+        let mut bytes = Vec::new();
+        self.client
+            .blob(self.reference, digest, size, 0)
+            .map_err(|error| self.failed(&error))?
+            .read_to_end(&mut bytes)
+            .context("read the image's configuration")?;
+        Ok(bytes)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Source<'static>> {
+        let blob = self.client.blob(self.reference, descriptor.digest, descriptor.size, 0);
+        Ok(Source::Stream(Box::new(blob.map_err(|error| self.failed(&error))?)))
+    }
+
+    fn failed(&self, error: &Error) -> anyhow::Error {
+        anyhow!(error.of_pull(self.reference))
+    }
+}

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::layer::{Outcome, Save, Work, process};
 use super::unpack::Owners;
+use crate::idmap::{Identity, Level};
 use crate::oci::Digest;
 use crate::store::{ImageRecord, Layers, MapKey, Name, Pin, RefRecord, Staged, Store};
 
@@ -23,6 +24,17 @@ pub struct Mapping {
     pub key: MapKey,
     /// What becomes of owners.
     pub owners: Owners,
+}
+
+impl Mapping {
+    /// Returns how layers are unpacked for a user who may be this.
+    pub fn of(identity: &Identity) -> Self {
+        let owners = match identity.level {
+            Level::Root | Level::Subuid => Owners::Mapped,
+            Level::Single => Owners::Emulated,
+        };
+        Self { key: MapKey::of(&identity.map.text()), owners }
+    }
 }
 
 /// Which bytes of a stream are kept as a blob.

@@ -18,11 +18,13 @@ mod import;
 mod intake;
 mod layer;
 mod layers;
+mod list;
 mod load;
 mod manifest;
 mod pipe;
 mod progress;
 mod pull;
+mod remove;
 mod resolve;
 mod spool;
 #[cfg(test)]
@@ -38,9 +40,11 @@ pub use hello::{HELLO_NAME, hello, is_hello};
 pub use import::{ImportOptions, import};
 pub use intake::{DigestMismatch, Mapping};
 pub use layers::{ensure_layers, unpacked};
+pub use list::{Row, Summary, familiar, history, inspect, list, size};
 pub use load::{Input, Loaded, load};
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
+pub use remove::{Conflict, Removed, User, remove};
 pub use resolve::{ResolveError, name_of, resolve, tag};
 pub use unpack::Owners;
 

@@ -166,6 +166,31 @@ fn pulls_once_and_is_then_up_to_date() {
 }
 
 #[test]
+fn tells_which_step_made_which_layer() {
+    let (_dir, store) = scratch();
+    let registry = Registry::start();
+    let (one, two) = (archive(&[("a", b"1")]), archive(&[("b", b"22")]));
+    let mut made = make(&[(one.clone(), one), (two.clone(), two)], "amd64");
+    let mut config: Value = serde_json::from_slice(&made.config).unwrap();
+    config["history"] = json!([{"created_by": "ENV", "empty_layer": true}, {"created_by": "ADD a"},
+        {"created_by": "CMD", "empty_layer": true}, {"created_by": "ADD b", "comment": "buildkit"}]);
+    made.config = config.to_string().into_bytes();
+    let mut manifest: Value = serde_json::from_slice(&made.manifest).unwrap();
+    manifest["config"]["digest"] = json!(Digest::of(&made.config));
+    manifest["config"]["size"] = json!(made.config.len());
+    made.manifest = manifest.to_string().into_bytes();
+    serve(&registry, "web", "latest", &made);
+    let id = pull(&store, &mapping(), &client(), &reference(&registry, "web"), None, &Quiet).unwrap().id;
+    let record = store.image(&id).unwrap().unwrap();
+    let rows = history(&store, &record).unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (row.created_by.as_str(), row.size, row.id.is_some())).collect();
+    assert_eq!(rows, [("ADD b", 2, true), ("CMD", 0, false), ("ADD a", 1, false), ("ENV", 0, false)]);
+    let value = inspect(&store, &record, &mapping().key).unwrap();
+    assert_eq!((&value["Comment"], &value["Size"]), (&json!("buildkit"), &json!(3)));
+    assert_eq!(value["RepoDigests"][0], format!("{}/web@{}", registry.host(), Digest::of(&made.manifest)));
+}
+
+#[test]
 fn chooses_from_an_index_and_keeps_it() {
     let (_dir, store) = scratch();
     let registry = Registry::start();

@@ -53,6 +53,14 @@ impl Store {
     pub fn layers(&self, map: &MapKey) -> Layers {
         Layers { dir: self.root().join("layers").join(&map.0) }
     }
+
+    /// Returns the layers unpacked under every mapping there is.
+    pub fn all_layers(&self) -> Result<Vec<Layers>> {
+        let dir = self.root().join("layers");
+        fs::read_dir(&dir)
+            .and_then(|entries| entries.map(|entry| Ok(Layers { dir: entry?.path() })).collect())
+            .with_context(|| format!("read {}", dir.display()))
+    }
 }
 
 impl Layers {

@@ -80,6 +80,11 @@ impl Store {
         read_json(&name.path(&self.refs_dir()))
     }
 
+    /// Returns when `name` got its meaning, if it has one.
+    pub fn ref_time(&self, name: &Name) -> Option<std::time::SystemTime> {
+        fs::metadata(name.path(&self.refs_dir())).and_then(|meta| meta.modified()).ok()
+    }
+
     /// Makes `name` mean `record`, whatever it meant before. Call [`Store::rebuild_index`] after the last
     /// change of a command.
     pub fn put_ref(&self, name: &Name, record: &RefRecord) -> Result<()> {

@@ -1,0 +1,330 @@
+//! Names and images taken away.
+//!
+//! The rules are Docker's. A name goes if another is left or if no container uses the image; with the last
+//! name goes the image, and with the image what only it holds. Containers made from an image keep its
+//! layers whatever happens to it (their pins say so), so `force` never breaks one.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::list::familiar;
+use super::resolve::{name_of, resolve};
+use crate::oci::{Digest, Reference};
+use crate::store::{ImageRecord, Name, Store, sweep};
+
+/// A container, as far as it stands in the way of a removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The container's id.
+    pub container: String,
+    /// The image it was made from.
+    pub image: Digest,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// One line of what a removal did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// A name, as people type it.
+    Untagged(String),
+    /// An image, or a layer by its chain id.
+    Deleted(Digest),
+}
+
+/// Why an image stays.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Its last name would go while a container uses it.
+    #[error(
+        "conflict: unable to remove repository reference {name:?} (must force) - container {container} is \
+         using its referenced image {image}"
+    )]
+    Name {
+        /// The name as it was given.
+        name: String,
+        /// The container's short id.
+        container: String,
+        /// The image's short id.
+        image: String,
+    },
+    /// The image itself would go.
+    #[error("conflict: unable to delete {image} ({}) - {why}", if *.hard { "cannot be forced" } else { "must be forced" })]
+    Image {
+        /// The image's short id.
+        image: String,
+        /// Whether force does not help.
+        hard: bool,
+        /// What is in the way.
+        why: String,
+    },
+}
+
+/// Removes the image or the name that `text` means. With `force` also what a stopped container uses, or
+/// what has several names. `users` are all containers. The process is in the
+/// ancestor user namespace, for layers hold files of many owners.
+pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<Vec<Removed>> {
+    let image = resolve(store, text)?;
+    let mut removal = Removal { store, image: &image, force, users, done: Vec::new() };
+    let hex = image.id.hex();
+    let by_id = image.id.to_string().starts_with(text) || hex.starts_with(text);
+    let result = match Reference::parse(text) {
+        Ok(reference)
+            if !by_id || store.get_ref(&name_of(&reference))?.is_some_and(|it| it.id == image.id) =>
+        {
+            removal.by_name(text, &name_of(&reference.with_default_tag()))
+        }
+        _ => removal.by_id(),
+    };
+    let Removal { done, .. } = removal;
+    if !done.is_empty() {
+        store.rebuild_index()?;
+    }
+    result?;
+    let mut done = done;
+    if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
+        let freed = sweep(store)?;
+        done.extend(chain_ids(&image.layers, &freed.layers).into_iter().map(Removed::Deleted));
+    }
+    Ok(done)
+}
+
+struct Removal<'a> {
+    store: &'a Store,
+    image: &'a ImageRecord,
+    force: bool,
+    users: &'a [User],
+    done: Vec<Removed>,
+}
+
+impl Removal<'_> {
+    /// Returns the image's names, sorted: of one repository, tags come before digests.
+    fn names(&self) -> Result<Vec<Name>> {
+        let refs = self.store.refs()?;
+        Ok(refs.into_iter().filter(|(_, target)| target.id == self.image.id).map(|(name, _)| name).collect())
+    }
+
+    fn untag(&mut self, name: &Name) -> Result<()> {
+        if self.store.remove_ref(name)? {
+            self.done.push(Removed::Untagged(familiar(name)));
+        }
+        Ok(())
+    }
+
+    fn by_name(&mut self, text: &str, name: &Name) -> Result<()> {
+        let names = self.names()?;
+        if !self.force
+            && is_single(&names)
+            && let Some(user) = self.users.iter().find(|user| user.image == self.image.id)
+        {
+            return Err(Conflict::Name {
+                name: text.to_owned(),
+                container: short(&user.container),
+                image: self.image.id.short(),
+            }
+            .into());
+        }
+        self.untag(name)?;
+        let mut left: Vec<Name> = names.into_iter().filter(|other| other != name).collect();
+        let others = left.iter().any(|other| other.tag().is_some() && other.repository == name.repository);
+        if name.tag().is_some() && !others {
+            // Digests go with the last tag of their repository.
+            for digest in left.extract_if(.., |other| other.repository == name.repository) {
+                self.untag(&digest)?;
+            }
+        }
+        if !left.is_empty() {
+            return Ok(());
+        }
+        match self.conflict(true) {
+            // The name is gone, which was asked for; the image stays for its container.
+            Some(_) => Ok(()),
+            None => self.delete(),
+        }
+    }
+
+    fn by_id(&mut self) -> Result<()> {
+        let names = self.names()?;
+        let single = is_single(&names);
+        if let Some(conflict) = self.conflict(single) {
+            return Err(conflict.into());
+        }
+        self.delete()
+    }
+
+    /// Returns what is in the way of the image's removal. `single` if all its names go along unforced.
+    fn conflict(&self, single: bool) -> Option<Conflict> {
+        let conflict = |hard, why| Some(Conflict::Image { image: self.image.id.short(), hard, why });
+        let mut users = self.users.iter().filter(|user| user.image == self.image.id);
+        if let Some(user) = users.clone().find(|user| user.running) {
+            let why = format!("image is being used by running container {}", short(&user.container));
+            return conflict(true, why);
+        }
+        if self.force {
+            return None;
+        }
+        if !single {
+            return conflict(false, "image is referenced in multiple repositories".to_owned());
+        }
+        let user = users.next()?;
+        conflict(false, format!("image is being used by stopped container {}", short(&user.container)))
+    }
+
+    fn delete(&mut self) -> Result<()> {
+        for name in self.names()? {
+            self.untag(&name)?;
+        }
+        self.store.remove_image(&self.image.id)?;
+        self.done.push(Removed::Deleted(self.image.id));
+        Ok(())
+    }
+}
+
+/// Tells whether the names are one tag at most, with digests of the same repository.
+fn is_single(names: &[Name]) -> bool {
+    let mut tags = names.iter().filter(|name| name.tag().is_some());
+    let first = tags.next().or(names.first());
+    tags.next().is_none()
+        && names.iter().all(|name| first.is_some_and(|first| first.repository == name.repository))
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+/// Returns the chain ids (image-spec, config.md, "Layer ChainID") of those layers that are gone, the
+/// topmost first.
+fn chain_ids(layers: &[Digest], gone: &BTreeSet<Digest>) -> Vec<Digest> {
+    let mut chain: Option<Digest> = None;
+    let mut found = Vec::new();
+    for diff_id in layers {
+        let id = match chain {
+            None => *diff_id,
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        };
+        chain = Some(id);
+        if gone.contains(diff_id) {
+            found.push(id);
+        }
+    }
+    found.reverse();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Mapping, Owners, hello, tag};
+    use crate::store::tests::scratch;
+    use crate::store::{MapKey, RefRecord, Selector};
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        store: Store,
+        id: Digest,
+    }
+
+    fn bench(names: &[&str]) -> Bench {
+        let (dir, store) = scratch();
+        let mapping = Mapping { key: MapKey::of("x"), owners: Owners::Emulated };
+        let id = hello(&store, &mapping).unwrap();
+        for name in names {
+            tag(&store, "hello-world", name).unwrap();
+        }
+        Bench { _dir: dir, store, id }
+    }
+
+    impl Bench {
+        fn remove(&self, text: &str, force: bool, running: &[bool]) -> Result<Vec<String>, String> {
+            let users: Vec<User> = running
+                .iter()
+                .map(|&running| User { container: "c".repeat(64), image: self.id, running })
+                .collect();
+            remove(&self.store, text, force, &users)
+                .map(|done| done.iter().map(|step| format!("{step:?}")).collect())
+                .map_err(|error| error.to_string())
+        }
+
+        fn has(&self) -> bool {
+            self.store.image(&self.id).unwrap().is_some()
+        }
+    }
+
+    fn untagged(name: &str) -> String {
+        format!("{:?}", Removed::Untagged(name.to_owned()))
+    }
+
+    #[test]
+    fn removes_by_name_and_by_id() {
+        let bench = bench(&["b:1"]);
+        let by_digest = Name {
+            repository: "docker.io/library/hello-world".into(),
+            selector: Selector::Digest(Digest::of(b"m")),
+        };
+        bench.store.put_ref(&by_digest, &RefRecord { id: bench.id, target: Digest::of(b"m") }).unwrap();
+        let done = bench.remove("hello-world", false, &[]).unwrap();
+        assert_eq!(
+            done,
+            [untagged("hello-world:latest"), untagged(&format!("hello-world@{}", Digest::of(b"m")))]
+        );
+        assert!(bench.has());
+        let done = bench.remove(&bench.id.short(), false, &[]).unwrap();
+        assert_eq!(done[0], untagged("b:1"));
+        assert_eq!(done.len(), 3, "the image and its layer: {done:?}");
+        assert!(!bench.has());
+        assert_eq!(std::fs::read_dir(bench.store.root().join("blobs/sha256")).unwrap().count(), 0);
+        assert_eq!(bench.remove("b:1", false, &[]), Err("No such image: b:1".into()));
+    }
+
+    #[test]
+    fn knows_dockers_conflicts() {
+        let bench = bench(&[]);
+        let (id, container) = (bench.id.short(), "c".repeat(12));
+        for running in [true, false] {
+            assert_eq!(
+                bench.remove("hello-world", false, &[running]).unwrap_err(),
+                format!(
+                    "conflict: unable to remove repository reference \"hello-world\" (must force) - container \
+                     {container} is using its referenced image {id}"
+                )
+            );
+        }
+        assert_eq!(
+            bench.remove(&id, false, &[false]).unwrap_err(),
+            format!(
+                "conflict: unable to delete {id} (must be forced) - image is being used by stopped container {container}"
+            )
+        );
+        for force in [false, true] {
+            assert_eq!(
+                bench.remove(&id, force, &[true]).unwrap_err(),
+                format!(
+                    "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {container}"
+                )
+            );
+        }
+        tag(&bench.store, "hello-world", "b:1").unwrap();
+        assert_eq!(
+            bench.remove(&id, false, &[]).unwrap_err(),
+            format!(
+                "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
+            )
+        );
+        // A name goes while another is left, whoever uses the image.
+        assert_eq!(bench.remove("b:1", false, &[true]).unwrap(), [untagged("b:1")]);
+        // Forced, the last name goes and the image stays for the container that runs.
+        assert_eq!(bench.remove("hello-world", true, &[true]).unwrap(), [untagged("hello-world:latest")]);
+        assert!(bench.has());
+        assert_eq!(bench.remove(&id, true, &[false]).unwrap().len(), 2);
+        assert!(!bench.has());
+    }
+
+    #[test]
+    fn tells_chain_ids() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let top = Digest::of(format!("{a} {b}").as_bytes());
+        assert_eq!(chain_ids(&[a, b], &[a, b].into()), [top, a]);
+        assert_eq!(chain_ids(&[a, b], &[b].into()), [top]);
+    }
+}

@@ -1,10 +1,50 @@
-//! A container's life.
+//! A container's life: what it is meant to be, and the verbs that make it so.
+//!
+//! A container is a directory ([`ContainerDir`]) and a configuration ([`ContainerConfig`]); every verb is a function
+//! in its own file that takes what it needs. While it runs, a supervisor ([`supervise`]) owns it; what it is
+//! doing is observed ([`status`]) and never stored.
 
+mod attach;
+mod capability;
 mod config;
+mod control;
+mod create;
+mod dir;
+mod exec;
+mod filter;
+mod inspect;
+mod list;
+mod log;
+mod logs;
+mod name;
+mod protocol;
+mod remove;
 mod request;
+mod security;
+mod signal;
+mod size;
+mod spec;
+mod start;
+mod status;
+pub mod supervise;
+mod terminal;
 
+pub use attach::{AttachOptions, Outcome, attach};
 pub use config::{
     Attach, ContainerConfig, Device, LogDriver, Mount, MountSource, NetworkMode, ProcessConfig,
     RestartPolicy, Ulimit,
 };
+pub use control::{kill, restart, stop, wait};
+pub use create::{Created, create};
+pub use dir::{Alive, ContainerDir, ExitRecord, ProcessMark};
+pub use exec::{DRAIN_ROLE, drain, exec};
+pub use inspect::inspect;
+pub use list::{Summary, list};
+pub use logs::{LogOptions, logs};
+pub use name::{FindError, NameTaken, find};
+pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
+pub use signal::parse as parse_signal;
+pub use size::measure as size;
+pub use start::{StartError, start};
+pub use status::{Status, observe, observe_and_mend};

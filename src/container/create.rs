@@ -1,0 +1,462 @@
+//! Creating a container: an image's defaults with a user's wishes over them, written once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::config::{ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy};
+use super::dir::{ContainerDir, now};
+use super::request::{CreateRequest, MountRequest};
+use super::{capability, name, security, signal};
+use crate::idmap::Identity;
+use crate::image::{Defaults, Image};
+use crate::oci::Platform;
+use crate::store::{MapKey, Pin, Store, random_id, write_json_new};
+use crate::volume::{self, VolumeRecord};
+
+/// A container that now exists.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What the user should know, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Creates a container. Either it exists afterwards, whole and with its name, or nothing of it does.
+pub fn create(store: &Store, identity: &Identity, image: &Image, request: CreateRequest) -> Result<Created> {
+    let id = random_id();
+    let chosen = request.name.as_deref().map(name::parse).transpose()?;
+    let mut warnings = Vec::new();
+    let platform = platform(image, &mut warnings);
+    let map = MapKey::of(&identity.map.text());
+    let config = plan(&id, request, image, map, platform)?;
+    check(&config)?;
+
+    let staged = store.stage()?;
+    let mut made = MadeVolumes { store, names: Vec::new() };
+    for mount in &config.mounts {
+        if let MountSource::Volume { name, anonymous, .. } = &mount.source {
+            let record = VolumeRecord {
+                name: name.clone(),
+                created: config.created.clone(),
+                labels: BTreeMap::new(),
+                anonymous: *anonymous,
+            };
+            if volume::ensure(store, &record)? && *anonymous {
+                made.names.push(name.clone());
+            }
+        }
+    }
+    fill(&staged.path(&id), &config, &store.layers(&config.map))?;
+    let name = claim(store, chosen, &id)?;
+    let published = staged.publish(&id, &store.containers().join(&id));
+    if !matches!(published, Ok(true)) {
+        name::release(store, &name, &id);
+        published?;
+        bail!("create container {id}: its directory exists already");
+    }
+    if !config.auto_remove {
+        let parent = fs::File::open(store.containers());
+        parent.and_then(|dir| dir.sync_all()).context("write the container to the disk")?;
+    }
+    made.names.clear();
+    Ok(Created { id, name, warnings })
+}
+
+/// Anonymous volumes to take back if the container does not come to be.
+struct MadeVolumes<'a> {
+    store: &'a Store,
+    names: Vec<String>,
+}
+
+impl Drop for MadeVolumes<'_> {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // Empty and ours; if it stays, it is an unused volume, as Docker leaves them too.
+            let _ = volume::remove(self.store, name);
+        }
+    }
+}
+
+fn claim(store: &Store, chosen: Option<String>, id: &str) -> Result<String> {
+    if let Some(name) = chosen {
+        name::claim(store, &name, id)?;
+        return Ok(name);
+    }
+    let mut attempt = 0;
+    loop {
+        let name = name::make_up(attempt);
+        match name::claim(store, &name, id) {
+            Ok(()) => return Ok(name),
+            Err(error) if error.is::<name::NameTaken>() && attempt < 100 => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn platform(image: &Image, warnings: &mut Vec<String>) -> String {
+    let host = Platform::host();
+    let platform = image.config.platform();
+    if !host.runs(&platform) {
+        warnings.push(format!(
+            "The requested image's platform ({platform}) does not match the detected host platform ({host}) \
+             and no specific platform was requested"
+        ));
+    }
+    platform.to_string()
+}
+
+/// Lays the wishes over the image's defaults. Touches nothing but missing directories of the host that `-v`
+/// names.
+fn plan(
+    id: &str,
+    request: CreateRequest,
+    image: &Image,
+    map: MapKey,
+    platform: String,
+) -> Result<ContainerConfig> {
+    let defaults = &image.config.config;
+    let process = process(&request, defaults);
+    if process.argv().is_empty() {
+        bail!("no command specified");
+    }
+    let mut labels = defaults.labels.clone();
+    labels.extend(request.labels);
+    let mut exposed_ports = request.exposed_ports;
+    exposed_ports.extend(defaults.exposed_ports.keys().cloned());
+    let hostname = match request.hostname {
+        Some(hostname) => hostname,
+        None if request.network == NetworkMode::Host => host_name(),
+        None => id[..12].to_owned(),
+    };
+    Ok(ContainerConfig {
+        id: id.to_owned(),
+        created: now(),
+        image_name: request.image_name,
+        image: image.record.id,
+        layers: image.record.layers.clone(),
+        map,
+        mounts: mounts(request.mounts, &request.tmpfs, defaults)?,
+        process,
+        hostname,
+        domainname: request.domainname,
+        labels,
+        annotations: request.annotations,
+        attach: request.attach,
+        stop_signal: request.stop_signal.unwrap_or_else(|| defaults.stop_signal.clone()),
+        stop_timeout: request.stop_timeout.or(defaults.stop_timeout),
+        exposed_ports,
+        image_volumes: defaults.volumes.keys().cloned().collect(),
+        healthcheck: defaults.healthcheck.clone(),
+        tmpfs: request.tmpfs,
+        read_only: request.read_only,
+        init: request.init,
+        privileged: request.privileged,
+        cap_add: request.cap_add,
+        cap_drop: request.cap_drop,
+        security_opt: request.security_opt,
+        ulimits: request.ulimits,
+        shm_size: request.shm_size.filter(|size| *size > 0).unwrap_or(64 << 20),
+        sysctls: request.sysctls,
+        devices: request.devices,
+        group_add: request.group_add,
+        extra_hosts: request.extra_hosts,
+        restart: request.restart,
+        network: request.network,
+        auto_remove: request.auto_remove,
+        cidfile: request.cidfile,
+        log: request.log,
+        platform,
+    })
+}
+
+fn process(request: &CreateRequest, defaults: &Defaults) -> ProcessConfig {
+    let command = Some(request.command.clone()).filter(|command| !command.is_empty());
+    // As Docker: an entry point of the user's takes the image's command away with the image's entry point.
+    let (entrypoint, cmd) = match &request.entrypoint {
+        Some(entrypoint) => (Some(entrypoint.clone()).filter(|words| !words.is_empty()), command),
+        None => (defaults.entrypoint.clone(), command.or_else(|| defaults.cmd.clone())),
+    };
+    let mut env = Vec::new();
+    for entry in defaults.env.iter().chain(&request.env) {
+        set_variable(&mut env, entry);
+    }
+    if !env.iter().any(|entry| entry.starts_with("PATH=")) {
+        env.push(format!("PATH={}", super::spec::DEFAULT_PATH));
+    }
+    let attached_stdin = request.open_stdin && request.attach.stdin;
+    ProcessConfig {
+        entrypoint,
+        cmd,
+        env,
+        user: request.user.clone().unwrap_or_else(|| defaults.user.clone()),
+        working_dir: request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone()),
+        tty: request.tty,
+        open_stdin: request.open_stdin,
+        stdin_once: attached_stdin,
+    }
+}
+
+/// Sets `KEY=value` in place of an older one of that key; `KEY` alone takes it away.
+pub(super) fn set_variable(env: &mut Vec<String>, entry: &str) {
+    let (key, keep) = entry.split_once('=').map_or((entry, false), |(key, _)| (key, true));
+    let same = |other: &String| other.split_once('=').map_or(other.as_str(), |(name, _)| name) == key;
+    match (env.iter().position(same), keep) {
+        (Some(at), true) => entry.clone_into(&mut env[at]),
+        (Some(at), false) => {
+            env.remove(at);
+        }
+        (None, true) => env.push(entry.to_owned()),
+        (None, false) => {}
+    }
+}
+
+fn mounts(
+    requests: Vec<MountRequest>,
+    tmpfs: &BTreeMap<String, String>,
+    defaults: &Defaults,
+) -> Result<Vec<Mount>> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for MountRequest { mut mount, create_source } in requests {
+        mount.target = clean_target(&mount.target)?;
+        if mounts.iter().any(|other| other.target == mount.target) || tmpfs.contains_key(&mount.target) {
+            bail!("Duplicate mount point: {}", mount.target);
+        }
+        match &mut mount.source {
+            MountSource::Bind { path, .. } => bind_source(path, create_source)?,
+            MountSource::Volume { name, anonymous, .. } => {
+                if name.is_empty() {
+                    *name = random_id();
+                    *anonymous = true;
+                }
+                volume::check_name(name)?;
+            }
+            MountSource::Tmpfs { .. } => {}
+        }
+        mounts.push(mount);
+    }
+    for path in defaults.volumes.keys() {
+        let target = clean_target(path)?;
+        if mounts.iter().any(|mount| mount.target == target) || tmpfs.contains_key(&target) {
+            continue;
+        }
+        mounts.push(Mount {
+            source: MountSource::Volume {
+                name: random_id(),
+                anonymous: true,
+                no_copy: false,
+                subpath: String::new(),
+            },
+            target,
+            read_only: false,
+        });
+    }
+    Ok(mounts)
+}
+
+/// Brings a path inside into its shortest form; it must be absolute and not the root.
+fn clean_target(path: &str) -> Result<String> {
+    if !path.starts_with('/') {
+        bail!(
+            "invalid volume specification: '{path}': invalid mount config for type \"volume\": invalid mount path: '{path}' mount path must be absolute"
+        );
+    }
+    let mut clean = PathBuf::from("/");
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    if clean == Path::new("/") {
+        bail!("invalid volume specification: '{path}': invalid specification: destination can't be '/'");
+    }
+    Ok(clean.to_string_lossy().into_owned())
+}
+
+fn bind_source(path: &str, create: bool) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+            fs::create_dir_all(path).with_context(|| format!("create directory {path} for a bind mount"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("invalid mount config for type \"bind\": bind source path does not exist: {path}")
+        }
+        Err(error) => Err(error).with_context(|| format!("look at bind source {path}")),
+    }
+}
+
+/// Refuses now what would otherwise fail at the start.
+fn check(config: &ContainerConfig) -> Result<()> {
+    capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
+    security::parse(&config.security_opt)?;
+    if !config.stop_signal.is_empty() {
+        signal::parse(&config.stop_signal)?;
+    }
+    if config.auto_remove && config.restart != RestartPolicy::No {
+        bail!("can't create 'AutoRemove' container with restart policy");
+    }
+    for limit in &config.ulimits {
+        if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {
+            bail!(
+                "ulimit soft limit must be less than or equal to hard limit: {} > {}",
+                limit.soft,
+                limit.hard
+            );
+        }
+    }
+    if !config.process.working_dir.is_empty() && !config.process.working_dir.starts_with('/') {
+        bail!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.process.working_dir
+        );
+    }
+    if config.hostname.len() > 63 || config.hostname.contains(['/', '\0', '\n']) {
+        bail!("invalid hostname: {:?}", config.hostname);
+    }
+    for key in config.sysctls.keys() {
+        if config.network == NetworkMode::Host && key.starts_with("net.") {
+            bail!("sysctl {key:?} not allowed in host network namespace");
+        }
+        let namespaced = key.starts_with("net.")
+            || key.starts_with("fs.mqueue.")
+            || key.starts_with("kernel.msg")
+            || key.starts_with("kernel.sem")
+            || key.starts_with("kernel.shm")
+            || key == "kernel.domainname"
+            || key == "kernel.hostname";
+        if !namespaced || key.contains("..") || key.contains('/') {
+            bail!("sysctl {key:?} is not in a separate kernel namespace");
+        }
+    }
+    Ok(())
+}
+
+/// Makes the container's directory, not yet under its final name.
+fn fill(dir: &Path, config: &ContainerConfig, layers: &crate::store::Layers) -> Result<()> {
+    let make = |path: PathBuf, mode| {
+        fs::DirBuilder::new().mode(mode).create(&path).with_context(|| format!("create {}", path.display()))
+    };
+    make(dir.to_owned(), 0o711)?;
+    make(dir.join("upper"), 0o755)?;
+    make(dir.join("work"), 0o700)?;
+    if let Some(top) = config.layers.last()
+        && let Ok(meta) = fs::metadata(layers.tree(top))
+        && meta.permissions().mode() & 0o7777 != 0o755
+    {
+        // The root directory inside is the upper one: it looks as the image's does.
+        fs::set_permissions(dir.join("upper"), meta.permissions())
+            .context("set the mode of the root directory")?;
+    }
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        fs::write(&path, text)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
+            .with_context(|| format!("write {}", path.display()))
+    };
+    write("hostname", &format!("{}\n", config.hostname))?;
+    write("hosts", &hosts(config)?)?;
+    write("resolv.conf", &fs::read_to_string("/etc/resolv.conf").unwrap_or_default())?;
+    let pin =
+        Pin { image: Some(config.image), layers: config.layers.iter().copied().collect(), ..Pin::default() };
+    let sync = !config.auto_remove;
+    write_json_new(&dir.join(Pin::FILE), &pin, sync)?;
+    write_json_new(&dir.join("config.json"), config, sync)
+}
+
+fn hosts(config: &ContainerConfig) -> Result<String> {
+    let mut text = if config.network == NetworkMode::Host {
+        fs::read_to_string("/etc/hosts").unwrap_or_default()
+    } else {
+        "127.0.0.1\tlocalhost\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::\tip6-localnet\n\
+         ff00::\tip6-mcastprefix\n\
+         ff02::1\tip6-allnodes\n\
+         ff02::2\tip6-allrouters\n"
+            .to_owned()
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for entry in &config.extra_hosts {
+        let Some((host, address)) = entry.split_once(':').or_else(|| entry.split_once('=')) else {
+            bail!("bad format for add-host: {entry:?}");
+        };
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        if address == "host-gateway" {
+            if config.network != NetworkMode::Host {
+                bail!(
+                    "--add-host {entry}: host-gateway needs a network that reaches the host (--network host)"
+                );
+            }
+            let _ = writeln!(text, "127.0.0.1\t{host}");
+        } else {
+            let _ = writeln!(text, "{address}\t{host}");
+        }
+    }
+    Ok(text)
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Returns the directory of a container that was just created.
+impl Created {
+    /// Returns the container's directory.
+    pub fn dir(&self, store: &Store) -> ContainerDir {
+        ContainerDir::new(store, &self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_variables_win_in_place() {
+        let mut env = vec!["A=1".to_owned(), "B=2".to_owned()];
+        set_variable(&mut env, "A=3");
+        set_variable(&mut env, "B");
+        set_variable(&mut env, "C");
+        set_variable(&mut env, "D=");
+        assert_eq!(env, ["A=3", "D="]);
+    }
+
+    #[test]
+    fn an_entry_point_takes_the_images_command_away() {
+        let defaults = Defaults {
+            entrypoint: Some(vec!["/entry".into()]),
+            cmd: Some(vec!["serve".into()]),
+            ..Defaults::default()
+        };
+        let argv = |request: CreateRequest| process(&request, &defaults).argv().join(" ");
+        assert_eq!(argv(CreateRequest::default()), "/entry serve");
+        assert_eq!(argv(CreateRequest { command: vec!["x".into()], ..CreateRequest::default() }), "/entry x");
+        let own = CreateRequest { entrypoint: Some(vec!["sh".into()]), ..CreateRequest::default() };
+        assert_eq!(argv(own), "sh");
+        let none =
+            CreateRequest { entrypoint: Some(vec![]), command: vec!["y".into()], ..CreateRequest::default() };
+        assert_eq!(argv(none), "y");
+    }
+
+    #[test]
+    fn cleans_targets() {
+        assert_eq!(clean_target("/a/../b//c/.").unwrap(), "/b/c");
+        assert!(clean_target("a").is_err());
+        assert!(clean_target("/a/..").is_err());
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything about one container, with Docker's keys (Engine API, `GET /containers/{id}/json`).
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::capability;
+use super::config::{ContainerConfig, Mount, MountSource, NetworkMode, RestartPolicy};
+use super::dir::{Alive, ContainerDir, ExitRecord};
+use super::name;
+use super::security;
+use super::status::{Status, observe_and_mend};
+use crate::store::Store;
+use crate::volume;
+
+/// Docker's zero time.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Returns the container as `docker inspect` shows it. With `size`, `SizeRw` and `SizeRootFs` are counted.
+pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
+    let config = dir.config()?;
+    let status = observe_and_mend(dir)?;
+    let argv = config.process.argv();
+    let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    let restarts = match &status {
+        Status::Running(alive) | Status::Restarting(alive) | Status::Lost(alive) => alive.restarts,
+        Status::Exited(record) | Status::Created(Some(record)) => record.restarts,
+        Status::Created(None) => 0,
+    };
+    let layers = store.layers(&config.map);
+    let lower: Vec<String> =
+        config.layers.iter().rev().map(|layer| layers.tree(layer).to_string_lossy().into_owned()).collect();
+    let mut value = json!({
+        "Id": config.id,
+        "Created": config.created,
+        "Path": argv.first().cloned().unwrap_or_default(),
+        "Args": argv.get(1..).unwrap_or_default(),
+        "State": state(&status),
+        "Image": config.image,
+        "ResolvConfPath": path("resolv.conf"),
+        "HostnamePath": path("hostname"),
+        "HostsPath": path("hosts"),
+        "LogPath": dir.log_path(),
+        "Name": format!("/{}", name::of(store, dir.id()).unwrap_or_default()),
+        "RestartCount": restarts,
+        "Driver": "overlay2",
+        "Platform": config.platform.split('/').next().unwrap_or("linux"),
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": null,
+        "HostConfig": host_config(&config)?,
+        "GraphDriver": { "Name": "overlay2", "Data": {
+            "LowerDir": lower.join(":"), "MergedDir": "", "UpperDir": path("upper"), "WorkDir": path("work"),
+        }},
+        "Mounts": config.mounts.iter().map(|mount| mount_point(store, mount)).collect::<Vec<_>>(),
+        "Config": container_config(&config),
+        "NetworkSettings": network_settings(&config, &status),
+    });
+    if size {
+        let (rw, root) = super::size::measure(store, dir, &config)?;
+        value["SizeRw"] = json!(rw);
+        value["SizeRootFs"] = json!(root);
+    }
+    Ok(value)
+}
+
+fn state(status: &Status) -> Value {
+    let running = |alive: &Alive| (alive.init.map_or(0, |init| init.pid), alive.started.clone());
+    let never = || ExitRecord { finished: NEVER.to_owned(), ..ExitRecord::default() };
+    let (pid, started, end) = match status {
+        Status::Created(record) => (0, NEVER.to_owned(), record.clone().unwrap_or_else(never)),
+        Status::Running(alive) => {
+            let (pid, started) = running(alive);
+            (pid, started, never())
+        }
+        Status::Restarting(alive) | Status::Lost(alive) => {
+            (0, alive.started.clone(), alive.last.clone().unwrap_or_else(never))
+        }
+        Status::Exited(record) => (0, record.started.clone(), record.clone()),
+    };
+    let created = matches!(status, Status::Created(_));
+    json!({
+        "Status": status.word(),
+        "Running": status.is_active(),
+        "Paused": false,
+        "Restarting": matches!(status, Status::Restarting(_)),
+        "OOMKilled": end.oom_killed,
+        "Dead": false,
+        "Pid": pid,
+        "ExitCode": end.code,
+        "Error": end.error,
+        "StartedAt": if started.is_empty() { NEVER } else { &started },
+        "FinishedAt": if created || end.finished.is_empty() { NEVER } else { &end.finished },
+    })
+}
+
+fn container_config(config: &ContainerConfig) -> Value {
+    let set = |words: &std::collections::BTreeSet<String>| -> Value {
+        if words.is_empty() {
+            return Value::Null;
+        }
+        words.iter().map(|word| (word.clone(), json!({}))).collect::<Map<_, _>>().into()
+    };
+    let process = &config.process;
+    let mut value = json!({
+        "Hostname": config.hostname,
+        "Domainname": config.domainname,
+        "User": process.user,
+        "AttachStdin": config.attach.stdin,
+        "AttachStdout": config.attach.stdout,
+        "AttachStderr": config.attach.stderr,
+        "Tty": process.tty,
+        "OpenStdin": process.open_stdin,
+        "StdinOnce": process.stdin_once,
+        "Env": process.env,
+        "Cmd": process.cmd,
+        "Image": config.image_name,
+        "Volumes": set(&config.image_volumes),
+        "WorkingDir": process.working_dir,
+        "Entrypoint": process.entrypoint,
+        "Labels": config.labels,
+    });
+    // Left out where empty, as Docker does.
+    if !config.exposed_ports.is_empty() {
+        value["ExposedPorts"] = set(&config.exposed_ports);
+    }
+    if !config.stop_signal.is_empty() {
+        value["StopSignal"] = json!(config.stop_signal);
+    }
+    if let Some(timeout) = config.stop_timeout {
+        value["StopTimeout"] = json!(timeout);
+    }
+    if let Some(check) = &config.healthcheck {
+        value["Healthcheck"] = check.clone();
+    }
+    value
+}
+
+fn host_config(config: &ContainerConfig) -> Result<Value> {
+    let unmasked = config.privileged || security::parse(&config.security_opt)?.unmasked;
+    let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
+    let binds: Vec<String> = config.mounts.iter().filter_map(bind).collect();
+    let (policy, retries) = match config.restart {
+        RestartPolicy::No => ("no", 0),
+        RestartPolicy::Always => ("always", 0),
+        RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+        RestartPolicy::OnFailure { max } => ("on-failure", max),
+    };
+    let devices: Vec<Value> = config
+        .devices
+        .iter()
+        .map(|device| {
+            json!({"PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.permissions})
+        })
+        .collect();
+    let ulimits: Vec<Value> = config
+        .ulimits
+        .iter()
+        .map(|limit| json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}))
+        .collect();
+    // `CapAdd` and `CapDrop` are what was asked; that they can be had was checked when it was created.
+    capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
+    let mut value = json!({
+        "Binds": if binds.is_empty() { Value::Null } else { json!(binds) },
+        "ContainerIDFile": config.cidfile,
+        "LogConfig": { "Type": config.log, "Config": {} },
+        "NetworkMode": config.network.word(),
+        "PortBindings": {},
+        "RestartPolicy": { "Name": policy, "MaximumRetryCount": retries },
+        "AutoRemove": config.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": null,
+        "ConsoleSize": [0, 0],
+        "Annotations": if config.annotations.is_empty() { Value::Null } else { json!(config.annotations) },
+        "CapAdd": list(&config.cap_add),
+        "CapDrop": list(&config.cap_drop),
+        "CgroupnsMode": "private",
+        "Dns": [],
+        "DnsOptions": [],
+        "DnsSearch": [],
+        "ExtraHosts": list(&config.extra_hosts),
+        "GroupAdd": list(&config.group_add),
+        "IpcMode": "private",
+        "Cgroup": "",
+        "Links": null,
+        "OomScoreAdj": 0,
+        "PidMode": "",
+        "Privileged": config.privileged,
+        "PublishAllPorts": false,
+        "ReadonlyRootfs": config.read_only,
+        "SecurityOpt": list(&config.security_opt),
+        "StorageOpt": null,
+        "Tmpfs": if config.tmpfs.is_empty() { Value::Null } else { json!(config.tmpfs) },
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": config.shm_size,
+        "Sysctls": if config.sysctls.is_empty() { Value::Null } else { json!(config.sysctls) },
+        "Runtime": "coracle",
+        "Isolation": "",
+    });
+    let resources = json!({
+        "CpuShares": 0, "Memory": 0, "NanoCpus": 0, "CgroupParent": "", "BlkioWeight": 0,
+        "BlkioWeightDevice": [], "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0,
+        "CpusetCpus": "", "CpusetMems": "",
+        "Devices": devices,
+        "DeviceCgroupRules": null, "DeviceRequests": null,
+        "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": null, "OomKillDisable": null,
+        "PidsLimit": null,
+        "Ulimits": ulimits,
+        "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
+        "Init": config.init,
+        "MaskedPaths": if unmasked { json!([]) } else { json!(super::spec::MASKED) },
+        "ReadonlyPaths": if unmasked { json!([]) } else { json!(super::spec::READ_ONLY) },
+    });
+    if let (Some(value), Value::Object(resources)) = (value.as_object_mut(), resources) {
+        value.extend(resources);
+    }
+    Ok(value)
+}
+
+fn access(mount: &Mount) -> &'static str {
+    if mount.read_only { "ro" } else { "rw" }
+}
+
+fn bind(mount: &Mount) -> Option<String> {
+    let mode = if mount.read_only { ":ro" } else { "" };
+    match &mount.source {
+        MountSource::Bind { path, .. } => Some(format!("{path}:{}{mode}", mount.target)),
+        MountSource::Volume { name, anonymous: false, .. } => Some(format!("{name}:{}{mode}", mount.target)),
+        _ => None,
+    }
+}
+
+fn mount_point(store: &Store, mount: &Mount) -> Value {
+    let mode = if mount.read_only { "ro" } else { "" };
+    match &mount.source {
+        MountSource::Bind { path, propagation, .. } => json!({
+            "Type": "bind", "Source": path, "Destination": mount.target, "Mode": mode,
+            "RW": access(mount) == "rw", "Propagation": propagation,
+        }),
+        MountSource::Volume { name, .. } => json!({
+            "Type": "volume", "Name": name, "Source": volume::data(store, name), "Destination": mount.target,
+            "Driver": "local", "Mode": mode, "RW": access(mount) == "rw", "Propagation": "",
+        }),
+        MountSource::Tmpfs { .. } => json!({
+            "Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": mode,
+            "RW": access(mount) == "rw", "Propagation": "",
+        }),
+    }
+}
+
+fn network_settings(config: &ContainerConfig, status: &Status) -> Value {
+    let name = match config.network {
+        NetworkMode::Host => "host",
+        NetworkMode::Default | NetworkMode::None => "none",
+    };
+    let key = match status {
+        Status::Running(alive) => format!("/proc/{}/ns/net", alive.init.map_or(0, |init| init.pid)),
+        _ => String::new(),
+    };
+    let endpoint = json!({
+        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "", "DriverOpts": null,
+        "GwPriority": 0, "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0,
+        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
+    });
+    json!({
+        "Bridge": "", "SandboxID": "", "SandboxKey": key, "Ports": {},
+        "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
+        // Docker has dropped these at the top; scripts still read them.
+        "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+        "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
+        "Networks": { name: endpoint },
+    })
+}

@@ -1,0 +1,46 @@
+//! All containers at a glance.
+
+use anyhow::Result;
+
+use super::config::ContainerConfig;
+use super::dir::ContainerDir;
+use super::name;
+use super::remove::Remover;
+use super::status::{Status, observe_and_mend};
+use crate::store::Store;
+
+/// One container as `ps` sees it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its configuration.
+    pub config: ContainerConfig,
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub status: Status,
+}
+
+/// Returns all containers, newest first. One that vanishes meanwhile is left out, and so is one whose record
+/// cannot be read: `inspect` and `rm` tell of it.
+pub fn list(store: &Store) -> Result<Vec<Summary>> {
+    let mut names = name::by_id(store)?;
+    let mut found = Vec::new();
+    let mut remover = Remover::new(store);
+    for id in name::ids(store)? {
+        let dir = ContainerDir::new(store, &id);
+        let Ok(Some(config)) = dir.try_config() else { continue };
+        let status = match observe_and_mend(&dir) {
+            Ok(status) => status,
+            Err(_) if !dir.exists() => continue,
+            Err(error) => return Err(error),
+        };
+        // Its supervisor was killed before it could remove it.
+        if matches!(status, Status::Exited(_)) && config.auto_remove && remover.reclaim(&dir) {
+            continue;
+        }
+        let name = names.remove(&id).unwrap_or_default();
+        found.push(Summary { config, name, status });
+    }
+    found.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+    Ok(found)
+}

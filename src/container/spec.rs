@@ -1,0 +1,385 @@
+//! `ContainerConfig` → OCI runtime `Spec`: pure, so that a changed default shows in a test.
+//!
+//! The defaults are Docker's (moby `daemon/pkg/oci/defaults.go`): mounts, masked and read-only paths,
+//! namespaces, environment.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::capability;
+use super::config::{ContainerConfig, MountSource, NetworkMode, ProcessConfig, Ulimit};
+use super::security::{self, Security};
+use crate::oci::runtime::{
+    Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
+    LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
+    PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+};
+
+/// Docker's `PATH` where neither image nor user sets one.
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(super) const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+pub(super) const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Where on the host the things lie that a spec mounts: the only facts it needs beside the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    /// The container's directory, with `hostname`, `hosts` and `resolv.conf`.
+    pub container: PathBuf,
+    /// The directory of all volumes.
+    pub volumes: PathBuf,
+    /// Device nodes of the host that a privileged container gets.
+    pub devices: Vec<PathBuf>,
+}
+
+/// Makes the spec of a container. Its user stays 0: names are resolved in the root file system, later.
+pub(super) fn build(config: &ContainerConfig, places: &Places) -> Result<Spec> {
+    let security = security::parse(&config.security_opt)?;
+    let unmasked = config.privileged || security.unmasked;
+    // Said even where there are none: the builder has defaults of its own.
+    let linux = LinuxBuilder::default()
+        .namespaces(namespaces(config))
+        .sysctl(sysctls(config))
+        .masked_paths(if unmasked { Vec::new() } else { own(&MASKED) })
+        .readonly_paths(if unmasked { Vec::new() } else { own(&READ_ONLY) });
+    let annotations: HashMap<String, String> = config.annotations.clone().into_iter().collect();
+    SpecBuilder::default()
+        .version("1.2.1")
+        .hostname(config.hostname.as_str())
+        .domainname(config.domainname.as_str())
+        .root(RootBuilder::default().path("rootfs").readonly(config.read_only).build()?)
+        .process(process(config, &security, &config.process, config.privileged)?)
+        .mounts(mounts(config, places)?)
+        .annotations(annotations)
+        .linux(linux.build()?)
+        .build()
+        .context("make the runtime spec")
+}
+
+/// Makes the process of an `exec` in a container.
+pub(super) fn exec_process(
+    config: &ContainerConfig,
+    process_config: &ProcessConfig,
+    privileged: bool,
+) -> Result<Process> {
+    let security = security::parse(&config.security_opt)?;
+    process(config, &security, process_config, privileged || config.privileged)
+}
+
+fn process(
+    config: &ContainerConfig,
+    security: &Security,
+    process: &ProcessConfig,
+    privileged: bool,
+) -> Result<Process> {
+    let cwd = if process.working_dir.is_empty() { "/" } else { &process.working_dir };
+    ProcessBuilder::default()
+        .terminal(process.tty)
+        .args(process.argv())
+        .env(environment(config, process))
+        .cwd(cwd)
+        .capabilities(capabilities(&capability::decide(&config.cap_add, &config.cap_drop, privileged)?)?)
+        .rlimits(config.ulimits.iter().map(rlimit).collect::<Result<Vec<_>>>()?)
+        .no_new_privileges(security.no_new_privileges)
+        .build()
+        .context("make the runtime spec's process")
+}
+
+/// The environment in Docker's order: `PATH`, `HOSTNAME`, `TERM`, then what image and user set.
+fn environment(config: &ContainerConfig, process: &ProcessConfig) -> Vec<String> {
+    let mut env = Vec::with_capacity(process.env.len() + 3);
+    env.push(format!("PATH={DEFAULT_PATH}"));
+    env.push(format!("HOSTNAME={}", config.hostname));
+    if process.tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    for entry in &process.env {
+        super::create::set_variable(&mut env, entry);
+    }
+    env
+}
+
+fn capabilities(names: &[&str]) -> Result<LinuxCapabilities> {
+    let set = names
+        .iter()
+        .map(|name| {
+            serde_json::from_value(serde_json::Value::String(format!("CAP_{name}")))
+                .with_context(|| format!("use capability {name}"))
+        })
+        .collect::<Result<std::collections::HashSet<Capability>>>()?;
+    let set: Capabilities = set;
+    LinuxCapabilitiesBuilder::default()
+        .bounding(set.clone())
+        .effective(set.clone())
+        .permitted(set)
+        .inheritable(Capabilities::default())
+        .ambient(Capabilities::default())
+        .build()
+        .context("make the capability sets")
+}
+
+/// The numbers of getrlimit(2) by their names in lower case; Docker takes the same.
+fn rlimit(limit: &Ulimit) -> Result<PosixRlimit> {
+    let typ: PosixRlimitType = serde_json::from_value(serde_json::Value::String(format!(
+        "RLIMIT_{}",
+        limit.name.to_ascii_uppercase()
+    )))
+    .with_context(|| format!("invalid ulimit type: {}", limit.name))?;
+    // -1 becomes RLIM_INFINITY, as in Docker.
+    #[allow(clippy::cast_sign_loss)]
+    let (soft, hard) = (limit.soft as u64, limit.hard as u64);
+    PosixRlimitBuilder::default().typ(typ).soft(soft).hard(hard).build().context("make a resource limit")
+}
+
+fn namespaces(config: &ContainerConfig) -> Vec<LinuxNamespace> {
+    let mut types = vec![
+        LinuxNamespaceType::User,
+        LinuxNamespaceType::Mount,
+        LinuxNamespaceType::Pid,
+        LinuxNamespaceType::Ipc,
+        LinuxNamespaceType::Uts,
+        LinuxNamespaceType::Cgroup,
+    ];
+    if config.network != NetworkMode::Host {
+        types.push(LinuxNamespaceType::Network);
+    }
+    types.into_iter().filter_map(|typ| LinuxNamespaceBuilder::default().typ(typ).build().ok()).collect()
+}
+
+/// With a network of its own a container may open low ports and ping without capabilities, as in Docker.
+fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
+    let mut sysctls = HashMap::new();
+    if config.network != NetworkMode::Host {
+        sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
+        sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
+    }
+    sysctls.extend(config.sysctls.clone());
+    sysctls
+}
+
+fn mount(target: &str, kind: &str, source: &Path, options: &[&str]) -> Result<Mount> {
+    MountBuilder::default()
+        .destination(target)
+        .typ(kind)
+        .source(source)
+        .options(own(options))
+        .build()
+        .context("make a mount")
+}
+
+fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
+    let system = |target, kind, options: &[&str]| mount(target, kind, Path::new(kind), options);
+    let access = if config.privileged { "rw" } else { "ro" };
+    let shm = format!("size={}", config.shm_size);
+    let mut mounts = vec![
+        system("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
+        system("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"])?,
+        system(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        )?,
+        system("/sys", "sysfs", &["nosuid", "noexec", "nodev", access])?,
+        system("/sys/fs/cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"])?,
+        system("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
+        system("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?,
+    ];
+    for (target, file) in
+        [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
+    {
+        if !config.mounts.iter().any(|mount| mount.target == target) {
+            mounts.push(mount(target, "bind", &places.container.join(file), &["bind", "rprivate"])?);
+        }
+    }
+    let privileged = places.devices.iter().map(|path| (path.as_path(), path.as_path(), true));
+    let asked = config.devices.iter().map(|device| {
+        (Path::new(&device.host), Path::new(&device.container), device.permissions.contains('w'))
+    });
+    for (host, inside, write) in privileged.chain(asked) {
+        let access = if write { "rw" } else { "ro" };
+        mounts.push(mount(&inside.to_string_lossy(), "bind", host, &["bind", access, "nosuid", "noexec"])?);
+    }
+    mounts.extend(wished(config, places)?);
+    Ok(mounts)
+}
+
+/// What the user and the image want mounted, outer directories before inner ones.
+fn wished(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
+    let mut wished: Vec<(&str, Mount)> = Vec::new();
+    for wish in &config.mounts {
+        let access = if wish.read_only { "ro" } else { "rw" };
+        let made = match &wish.source {
+            MountSource::Bind { path, propagation, recursive } => {
+                let bind = if *recursive { "rbind" } else { "bind" };
+                mount(&wish.target, "bind", Path::new(path), &[bind, access, propagation])?
+            }
+            MountSource::Volume { name, subpath, .. } => {
+                let mut source = places.volumes.join(name).join("_data");
+                if !subpath.is_empty() {
+                    source.push(subpath);
+                }
+                mount(&wish.target, "bind", &source, &["rbind", access, "rprivate"])?
+            }
+            MountSource::Tmpfs { size, mode } => {
+                let mut options =
+                    vec!["nosuid".to_owned(), "nodev".to_owned(), "noexec".to_owned(), access.to_owned()];
+                options.extend(size.map(|size| format!("size={size}")));
+                options.push(format!("mode={:o}", mode.unwrap_or(0o1777)));
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                mount(&wish.target, "tmpfs", Path::new("tmpfs"), &options)?
+            }
+        };
+        wished.push((&wish.target, made));
+    }
+    for (target, options) in &config.tmpfs {
+        let mut all = vec!["nosuid", "nodev", "noexec"];
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            // `exec` takes back `noexec`, and so on.
+            let opposite = option.strip_prefix("no").map_or_else(|| format!("no{option}"), str::to_owned);
+            all.retain(|other| *other != opposite && *other != option);
+            all.push(option);
+        }
+        if !all.iter().any(|option| option.starts_with("mode=")) {
+            all.push("mode=1777");
+        }
+        wished.push((target, mount(target, "tmpfs", Path::new("tmpfs"), &all)?));
+    }
+    wished.sort_by_key(|(target, _)| Path::new(target).components().count());
+    Ok(wished.into_iter().map(|(_, mount)| mount).collect())
+}
+
+fn own(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::config::{Attach, LogDriver, RestartPolicy};
+    use crate::oci::Digest;
+    use crate::store::MapKey;
+
+    fn config() -> ContainerConfig {
+        ContainerConfig {
+            id: "0123456789ab".repeat(6)[..64].to_owned(),
+            created: String::new(),
+            image_name: "debian".into(),
+            image: Digest::of(b"image"),
+            layers: Vec::new(),
+            map: MapKey::of("0 1000 1"),
+            process: ProcessConfig {
+                cmd: Some(vec!["bash".into()]),
+                env: vec!["PATH=/bin".into(), "LANG=C".into()],
+                ..ProcessConfig::default()
+            },
+            hostname: "0123456789ab".into(),
+            domainname: String::new(),
+            labels: Default::default(),
+            annotations: Default::default(),
+            attach: Attach::default(),
+            stop_signal: String::new(),
+            stop_timeout: None,
+            exposed_ports: Default::default(),
+            image_volumes: Default::default(),
+            healthcheck: None,
+            mounts: Vec::new(),
+            tmpfs: Default::default(),
+            read_only: false,
+            init: false,
+            privileged: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            security_opt: Vec::new(),
+            ulimits: Vec::new(),
+            shm_size: 64 << 20,
+            sysctls: Default::default(),
+            devices: Vec::new(),
+            group_add: Vec::new(),
+            extra_hosts: Vec::new(),
+            restart: RestartPolicy::No,
+            network: NetworkMode::Default,
+            auto_remove: false,
+            cidfile: String::new(),
+            log: LogDriver::JsonFile,
+            platform: "linux/amd64".into(),
+        }
+    }
+
+    fn places() -> Places {
+        Places { container: "/c".into(), volumes: "/v".into(), devices: vec!["/dev/kvm".into()] }
+    }
+
+    /// Compares with `tests/fixtures/spec/<name>.json`; with `CORACLE_BLESS` set, writes it.
+    fn golden(name: &str, config: &ContainerConfig, places: &Places) {
+        let mut spec = serde_json::to_value(build(config, places).unwrap()).unwrap();
+        // Sets have no order.
+        for set in ["bounding", "effective", "permitted"] {
+            let set = spec["process"]["capabilities"][set].as_array_mut().unwrap();
+            set.sort_by_key(ToString::to_string);
+        }
+        let path = format!("{}/tests/fixtures/spec/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = serde_json::to_string_pretty(&spec).unwrap() + "\n";
+        if std::env::var_os("CORACLE_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{path}");
+    }
+
+    #[test]
+    fn the_defaults_are_dockers() {
+        golden("default", &config(), &Places { devices: Vec::new(), ..places() });
+    }
+
+    #[test]
+    fn every_wish_is_in_the_spec() {
+        use crate::container::config::{Device, Mount as Wish};
+        let wish = |source, target: &str, read_only| Wish { source, target: target.into(), read_only };
+        let bind = MountSource::Bind { path: "/src".into(), propagation: "rprivate".into(), recursive: true };
+        let volume = MountSource::Volume {
+            name: "db".into(),
+            anonymous: false,
+            no_copy: false,
+            subpath: "sub".into(),
+        };
+        let mut config = config();
+        config.mounts = vec![
+            wish(bind, "/a/b", true),
+            wish(volume, "/a", false),
+            wish(MountSource::Tmpfs { size: Some(4096), mode: Some(0o700) }, "/t", false),
+        ];
+        config.tmpfs.insert("/run".into(), "size=1m,exec".into());
+        config.cap_add = vec!["NET_ADMIN".into()];
+        config.cap_drop = vec!["CAP_MKNOD".into()];
+        config.security_opt = vec!["no-new-privileges".into()];
+        config.ulimits = vec![Ulimit { name: "nofile".into(), soft: 10, hard: -1 }];
+        config.sysctls.insert("kernel.msgmax".into(), "1".into());
+        config.devices =
+            vec![Device { host: "/dev/fuse".into(), container: "/dev/f".into(), permissions: "r".into() }];
+        config.network = NetworkMode::Host;
+        config.read_only = true;
+        config.process.tty = true;
+        golden("wishes", &config, &Places { devices: Vec::new(), ..places() });
+    }
+
+    #[test]
+    fn privileged_is_unmasked() {
+        golden("privileged", &ContainerConfig { privileged: true, ..config() }, &places());
+    }
+}

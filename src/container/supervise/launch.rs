@@ -1,0 +1,133 @@
+//! From a configuration to a running process: the bundle that the runtime is given.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::container::config::{ContainerConfig, MountSource};
+use crate::container::dir::ContainerDir;
+use crate::container::spec::{self, Places};
+use crate::container::{filter, start};
+use crate::idmap::Identity;
+use crate::runtime::{self, Bundle, Process, RootFs, Seed, UserRequest, WindowSize};
+use crate::store::{Lock, Mode, Store};
+use crate::volume;
+
+/// What a start needs.
+#[derive(Debug)]
+pub(super) struct Launch<'a> {
+    pub(super) store: &'a Store,
+    pub(super) dir: &'a ContainerDir,
+    pub(super) config: &'a ContainerConfig,
+    pub(super) identity: &'a Identity,
+}
+
+impl Launch<'_> {
+    /// Starts the container's process. `window` is the size of its terminal; `first` tells that it has never
+    /// run, so that empty volumes are filled from the image.
+    pub(super) fn start(&self, window: Option<(u16, u16)>, first: bool) -> Result<Process> {
+        let config = self.config;
+        let places = Places {
+            container: self.dir.path().to_owned(),
+            volumes: self.store.volumes(),
+            devices: if config.privileged { usable_devices() } else { Vec::new() },
+        };
+        let spec = spec::build(config, &places)?;
+        let rootfs = self.rootfs()?;
+        let (seeds, _locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
+        let (rows, columns) = window.unwrap_or((0, 0));
+        let bundle = Bundle {
+            spec: &spec,
+            rootfs,
+            user: UserRequest { text: &config.process.user, groups: &config.group_add },
+            terminal: config.process.tty.then_some(WindowSize { rows, columns }),
+            stdin: config.process.open_stdin,
+            init: config.init,
+            seeds: &seeds,
+            seccomp: filter::of(config, config.privileged)?,
+            identity: self.identity,
+        };
+        let prepared = runtime::prepare(&bundle)?;
+        prepared.start().map_err(start::explain)
+    }
+
+    fn rootfs(&self) -> Result<RootFs> {
+        let layers = self.store.layers(&self.config.map);
+        let upper = self.dir.join("upper");
+        let lower: Vec<PathBuf> = self.config.layers.iter().rev().map(|layer| layers.tree(layer)).collect();
+        let Some(top) = lower.first() else {
+            // An image without layers: the writable directory is all there is.
+            return Ok(RootFs::Directory(upper));
+        };
+        look_like(&upper, top).context("set up the root directory")?;
+        Ok(RootFs::Overlay { lower, upper, work: self.dir.join("work") })
+    }
+
+    /// Finds the volumes to fill, and locks them, so that two containers that start at once do not both fill
+    /// one.
+    fn seeds(&self) -> Result<(Vec<Seed>, Vec<Lock>)> {
+        let mut seeds = Vec::new();
+        let mut locks = Vec::new();
+        for mount in &self.config.mounts {
+            let MountSource::Volume { name, no_copy: false, subpath, .. } = &mount.source else { continue };
+            if !subpath.is_empty() {
+                continue;
+            }
+            let data = volume::data(self.store, name);
+            if !volume::is_empty(&data) {
+                continue;
+            }
+            let path = data.with_file_name("lock");
+            locks.push(Lock::take(&path, Mode::Exclusive).with_context(|| format!("lock volume {name}"))?);
+            if volume::is_empty(&data) {
+                seeds.push(Seed { path: PathBuf::from(&mount.target), volume: data });
+            }
+        }
+        Ok((seeds, locks))
+    }
+}
+
+/// Gives the writable directory owner and mode of the image's root directory: it is what the container sees
+/// as `/`.
+fn look_like(upper: &Path, top: &Path) -> Result<()> {
+    let (wanted, found) = (fs::metadata(top)?, fs::metadata(upper)?);
+    if (wanted.uid(), wanted.gid()) != (found.uid(), found.gid()) {
+        chown(upper, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    if wanted.mode() != found.mode() {
+        fs::set_permissions(upper, fs::Permissions::from_mode(wanted.mode() & 0o7777))?;
+    }
+    Ok(())
+}
+
+/// Finds the device nodes of the host that this user can open: what a privileged container gets of them.
+/// Terminals and what every container has are left out.
+fn usable_devices() -> Vec<PathBuf> {
+    const OWN: [&str; 11] =
+        ["console", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "tty", "urandom", "zero"];
+    let mut found = Vec::new();
+    let mut waiting = vec![(PathBuf::from("/dev"), 0)];
+    while let Some((dir, depth)) = waiting.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Ok(kind) = entry.file_type() else { continue };
+            let is_own = depth == 0 && OWN.iter().any(|own| name == *own);
+            if is_own || name.as_encoded_bytes().starts_with(b"tty") {
+                continue;
+            }
+            let path = entry.path();
+            if kind.is_dir() && depth < 3 {
+                waiting.push((path, depth + 1));
+            } else if (kind.is_char_device() || kind.is_block_device())
+                && rustix::fs::access(&path, rustix::fs::Access::READ_OK).is_ok()
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

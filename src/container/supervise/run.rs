@@ -1,0 +1,612 @@
+//! The supervisor's loop: start, watch, record, start again or leave.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::client::{Client, Said};
+use super::launch::Launch;
+use super::restart::Restarts;
+use crate::container::config::{ContainerConfig, LogDriver};
+use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
+use crate::container::log::{Stream, Writer};
+use crate::container::protocol::{Event, Kind, Request, Streams};
+use crate::container::start::StartError;
+use crate::container::{remove, signal};
+use crate::idmap::{Ancestor, Identity};
+use crate::runtime::{Io, Process};
+use crate::store::{Lock, Store};
+use crate::sys;
+
+/// Input that may wait for the process before clients are made to wait, in bytes.
+const INPUT_WAITING: usize = 64 << 10;
+
+/// Everything a supervisor holds.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    store: Store,
+    dir: ContainerDir,
+    config: ContainerConfig,
+    identity: Identity,
+    _ancestor: Ancestor,
+    alive: Option<Lock>,
+    listener: UnixListener,
+    signals: SignalFd,
+    clients: Vec<Client>,
+    log: Option<Writer>,
+    mark: Alive,
+    restarts: Restarts,
+    /// The process, while one runs.
+    process: Option<Running>,
+    /// When the next run begins, while none runs.
+    next_run: Option<Instant>,
+    /// Whether a user has stopped it, so that it is not started again.
+    stopped: bool,
+    /// Whether a user wants it started again as soon as it ends.
+    again: bool,
+    /// When patience with a stopping process ends.
+    kill_at: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+/// A running process and its streams.
+#[derive(Debug)]
+struct Running {
+    pidfd: OwnedFd,
+    since: Instant,
+    /// Where its input goes; `None` once closed.
+    stdin: Option<OwnedFd>,
+    /// Input that it has not taken yet.
+    pending: Vec<u8>,
+    /// Whether its input is to be closed after that.
+    closing: bool,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    /// Whether `stdout` and `stdin` are one terminal.
+    terminal: bool,
+}
+
+/// Blocks the signals that the loop takes in turn, before anybody can send one.
+pub(super) fn block_signals() -> Result<SigSet> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        mask.add(signal);
+    }
+    mask.thread_block().context("block signals")?;
+    Ok(mask)
+}
+
+impl Supervisor {
+    #[allow(clippy::too_many_arguments, reason = "one caller, right after these were made")]
+    pub(super) fn new(
+        store: Store,
+        dir: ContainerDir,
+        config: ContainerConfig,
+        identity: Identity,
+        ancestor: Ancestor,
+        alive: Lock,
+        mask: &SigSet,
+        starter: Client,
+    ) -> Result<Self> {
+        let signals = SignalFd::with_flags(mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .context("make a signalfd")?;
+        let listener = listen(&store, &dir)?;
+        let log = match config.log {
+            LogDriver::JsonFile => Some(Writer::open(&dir.log_path())?),
+            LogDriver::None => None,
+        };
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let mark = Alive {
+            boot: boot_id(),
+            supervisor: ProcessMark::of(own).context("read this process's start time")?,
+            init: None,
+            started: String::new(),
+            restarts: 0,
+            last: None,
+        };
+        Ok(Self {
+            store,
+            dir,
+            config,
+            identity,
+            _ancestor: ancestor,
+            alive: Some(alive),
+            listener,
+            signals,
+            clients: vec![starter],
+            log,
+            mark,
+            restarts: Restarts::default(),
+            process: None,
+            next_run: None,
+            stopped: false,
+            again: false,
+            kill_at: None,
+            buffer: vec![0; 32 << 10],
+        })
+    }
+
+    /// Runs the container until nothing is left to do.
+    pub(super) fn run(&mut self) -> Result<()> {
+        if let Err(error) = self.begin_run() {
+            let record = self.start_failure(&error);
+            self.end(&record, super::failure(&error));
+            return Err(error);
+        }
+        loop {
+            if let Some(record) = self.step()? {
+                let code = record.code;
+                self.end(&record, Event::Exited { code });
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts the process, and says so everywhere.
+    fn begin_run(&mut self) -> Result<()> {
+        let window = self.clients.iter().find_map(|client| client.streams.window);
+        let launch =
+            Launch { store: &self.store, dir: &self.dir, config: &self.config, identity: &self.identity };
+        let first = self.mark.restarts == 0 && self.dir.exit_record()?.is_none();
+        let process = launch.start(window, first)?;
+        self.mark.started = now();
+        self.mark.init = ProcessMark::of(process.pid).ok();
+        self.mark.last = None;
+        self.dir.put_alive(&self.mark)?;
+        self.process = Some(Running::new(process)?);
+        self.next_run = None;
+        self.kill_at = None;
+        self.again = false;
+        for client in &mut self.clients {
+            client.tell(&Event::Started);
+            client.flush();
+        }
+        Ok(())
+    }
+
+    /// Waits for the next thing to happen and deals with it. Returns the record of the last run when there is
+    /// nothing left to do.
+    fn step(&mut self) -> Result<Option<ExitRecord>> {
+        let ready = self.wait()?;
+        if ready.signals {
+            self.take_signals()?;
+        }
+        if ready.listener {
+            while let Ok((socket, _)) = self.listener.accept() {
+                self.clients.push(Client::new(socket).context("accept a client")?);
+            }
+        }
+        self.serve_clients(&ready.clients);
+        if let Some(process) = &mut self.process {
+            process.feed();
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let is_ready = if stream == Stream::Stdout { ready.stdout } else { ready.stderr };
+            if is_ready {
+                self.take_output(stream);
+            }
+        }
+        for client in &mut self.clients {
+            client.flush();
+        }
+        if self.kill_at.is_some_and(|at| at <= Instant::now()) {
+            self.kill_at = None;
+            self.signal(Signal::SIGKILL as i32);
+        }
+        if ready.exited {
+            return self.ended();
+        }
+        if self.process.is_none() && (self.stopped || self.next_run.is_some_and(|at| at <= Instant::now())) {
+            return Ok(self.next());
+        }
+        Ok(None)
+    }
+
+    /// The process has ended: collects it and decides what follows.
+    fn ended(&mut self) -> Result<Option<ExitRecord>> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            while self.take_output(stream) {}
+        }
+        let Some(process) = self.process.take() else { return Ok(None) };
+        let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
+        self.kill_at = None;
+        let record = ExitRecord {
+            started: self.mark.started.clone(),
+            finished: now(),
+            code,
+            restarts: self.mark.restarts,
+            stopped: self.stopped && !self.again,
+            ..ExitRecord::default()
+        };
+        let delay = if self.again {
+            Some(Duration::ZERO)
+        } else {
+            self.restarts.decide(self.config.restart, code, process.since.elapsed(), self.stopped)
+        };
+        let Some(delay) = delay else { return Ok(Some(record)) };
+        if self.again {
+            // Whoever watches this run has seen its end.
+            let (watching, others): (Vec<Client>, Vec<Client>) =
+                std::mem::take(&mut self.clients).into_iter().partition(|client| client.streams.any());
+            self.clients = others;
+            for mut client in watching {
+                client.tell(&Event::Exited { code });
+                client.finish();
+            }
+            self.stopped = false;
+        } else {
+            self.mark.restarts = self.restarts.count;
+        }
+        self.mark.init = None;
+        self.mark.last = Some(record);
+        self.dir.put_alive(&self.mark)?;
+        self.next_run = Some(Instant::now() + delay);
+        Ok(None)
+    }
+
+    /// The time between two runs is over.
+    fn next(&mut self) -> Option<ExitRecord> {
+        let last = self.mark.last.clone().unwrap_or_default();
+        if self.stopped {
+            return Some(ExitRecord { stopped: true, ..last });
+        }
+        match self.begin_run() {
+            Ok(()) => None,
+            Err(error) => Some(ExitRecord { started: last.started, ..self.start_failure(&error) }),
+        }
+    }
+
+    fn start_failure(&self, error: &anyhow::Error) -> ExitRecord {
+        let code = error.downcast_ref::<StartError>().map_or(125, |start| start.code);
+        ExitRecord {
+            finished: now(),
+            // As Docker records it: 128 where it was not the program's fault.
+            code: if code == 125 { 128 } else { code },
+            error: format!("{error:#}"),
+            restarts: self.mark.restarts,
+            ..ExitRecord::default()
+        }
+    }
+
+    /// Writes the end down, lets go of everything, and tells everybody, in the order of the module's header.
+    fn end(&mut self, record: &ExitRecord, last_word: Event) {
+        if let Some(log) = &mut self.log {
+            log.finish();
+        }
+        let recorded = self.dir.put_exit_record(record).and_then(|()| self.dir.clear_alive());
+        remove::remove_runtime_dir(&self.store, &self.dir);
+        if !self.config.auto_remove {
+            self.alive = None;
+        }
+        for client in &mut self.clients {
+            client.tell(&last_word);
+            client.flush();
+        }
+        // A container that could not be started stays for `start` to be tried again, unless it is to go.
+        if self.config.auto_remove {
+            if let Err(error) = remove::tear_down(&self.store, &self.dir, &self.config, true) {
+                eprintln!("supervisor: {error:#}");
+            }
+            self.alive = None;
+        }
+        for client in self.clients.drain(..) {
+            client.finish();
+        }
+        if let Err(error) = recorded {
+            eprintln!("supervisor: {error:#}");
+        }
+    }
+
+    fn take_signals(&mut self) -> Result<()> {
+        while let Some(info) = self.signals.read_signal().context("read signals")? {
+            if info.ssi_signo == Signal::SIGUSR1 as u32 {
+                // The runtime directory was taken away: make the socket anew.
+                self.listener = listen(&self.store, &self.dir)?;
+            } else if info.ssi_signo != Signal::SIGHUP as u32 {
+                // The session or the machine is going down.
+                self.stop(None, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn serve_clients(&mut self, ready: &[bool]) {
+        for (at, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+            let said = self.clients[at].hear(&mut self.buffer);
+            for said in said {
+                match said {
+                    Said::Stdin(bytes) => {
+                        if let Some(process) = &mut self.process
+                            && self.clients[at].streams.stdin
+                        {
+                            process.take_input(&bytes, self.config.process.stdin_once);
+                        }
+                    }
+                    Said::Request(request) => self.answer(at, &request),
+                }
+            }
+        }
+        let stdin_once = self.config.process.stdin_once;
+        let mut feeder_gone = false;
+        self.clients.retain(|client| {
+            feeder_gone |= client.gone && client.streams.stdin;
+            !client.gone
+        });
+        if feeder_gone
+            && stdin_once
+            && let Some(process) = &mut self.process
+        {
+            process.take_input(&[], true);
+        }
+    }
+
+    fn answer(&mut self, at: usize, request: &Request) {
+        match request {
+            Request::Supervise { .. } => self.clients[at].gone = true,
+            Request::Attach(streams) => {
+                self.clients[at].streams = *streams;
+                if let Some((rows, columns)) = streams.window {
+                    self.resize(rows, columns);
+                }
+                self.clients[at].tell(&Event::Started);
+            }
+            Request::Resize { rows, columns } => self.resize(*rows, *columns),
+            Request::Signal { number } => {
+                if *number == Signal::SIGKILL as i32 || Some(*number) == self.stop_signal() {
+                    self.stopped = true;
+                }
+                self.signal(*number);
+            }
+            Request::Stop { signal, seconds } => self.stop(*signal, *seconds),
+            Request::Restart { signal, seconds } => {
+                self.stop(*signal, *seconds);
+                self.again = true;
+                if self.process.is_none() {
+                    self.stopped = false;
+                    self.next_run = Some(Instant::now());
+                }
+            }
+            Request::Wait => {}
+        }
+    }
+
+    fn stop_signal(&self) -> Option<i32> {
+        match self.config.stop_signal.as_str() {
+            "" => Some(Signal::SIGTERM as i32),
+            text => signal::parse(text).ok(),
+        }
+    }
+
+    /// Sends the stop signal and sets the time after which SIGKILL follows.
+    fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>) {
+        self.stopped = true;
+        let signal = signal.or_else(|| self.stop_signal()).unwrap_or(Signal::SIGTERM as i32);
+        self.signal(signal);
+        let seconds = seconds.or(self.config.stop_timeout).unwrap_or(10);
+        // A negative number waits for ever.
+        self.kill_at =
+            u64::try_from(seconds).ok().map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    }
+
+    fn signal(&self, number: i32) {
+        if let Some(process) = &self.process {
+            // The only failure is that it has ended already.
+            let _ = sys::process::send_signal(process.pidfd.as_fd(), number);
+        }
+    }
+
+    fn resize(&self, rows: u16, columns: u16) {
+        if let Some(process) = self.process.as_ref().filter(|process| process.terminal)
+            && let Some(master) = &process.stdout
+        {
+            let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            let _ = rustix::termios::tcsetwinsize(master, size);
+        }
+    }
+
+    /// Reads output once, logs it and shows it. Returns whether there may be more.
+    fn take_output(&mut self, stream: Stream) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        let source = match stream {
+            Stream::Stdout => &mut process.stdout,
+            Stream::Stderr => &mut process.stderr,
+        };
+        let Some(fd) = source.as_ref() else { return false };
+        let bytes = match rustix::io::read(fd, &mut self.buffer[..]) {
+            Ok(count) if count > 0 => &self.buffer[..count],
+            Err(rustix::io::Errno::INTR) => return true,
+            Err(rustix::io::Errno::AGAIN) => return false,
+            // The end: of a terminal, EIO.
+            Ok(_) | Err(_) => {
+                *source = None;
+                return false;
+            }
+        };
+        if let Some(log) = &mut self.log {
+            log.write(stream, bytes);
+        }
+        for client in &mut self.clients {
+            match stream {
+                Stream::Stdout if client.streams.stdout => client.show(Kind::Stdout, bytes),
+                Stream::Stderr if client.streams.stderr => client.show(Kind::Stderr, bytes),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// Waits until something is ready or a time has come.
+    fn wait(&self) -> Result<Ready> {
+        let behind = self.clients.iter().any(Client::is_behind);
+        let process = self.process.as_ref();
+        let full = process.is_some_and(|process| process.pending.len() > INPUT_WAITING);
+        let output = |fd: &'_ Option<OwnedFd>| fd.is_some() && !behind;
+        let mut fds = Vec::with_capacity(self.clients.len() + 6);
+        fds.push(PollFd::new(&self.signals, PollFlags::IN));
+        fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        for client in &self.clients {
+            let mut events = PollFlags::empty();
+            // A client that feeds is heard again when its last words are taken.
+            if !(full && client.streams.stdin) {
+                events |= PollFlags::IN;
+            }
+            if client.has_output() {
+                events |= PollFlags::OUT;
+            }
+            fds.push(PollFd::new(&client.socket, events));
+        }
+        let mut at = Places::default();
+        if let Some(process) = process {
+            at.pidfd = Some(fds.len());
+            fds.push(PollFd::new(&process.pidfd, PollFlags::IN));
+            if output(&process.stdout)
+                && let Some(fd) = &process.stdout
+            {
+                at.stdout = Some(fds.len());
+                fds.push(PollFd::new(fd, PollFlags::IN));
+            }
+            if output(&process.stderr)
+                && let Some(fd) = &process.stderr
+            {
+                at.stderr = Some(fds.len());
+                fds.push(PollFd::new(fd, PollFlags::IN));
+            }
+            if !process.pending.is_empty()
+                && let Some(fd) = process.input()
+            {
+                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
+            }
+        }
+        let timeout = self.kill_at.into_iter().chain(self.next_run).min().map(|at| {
+            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("wait for events"),
+        }
+        let is_ready = |at: Option<usize>| at.is_some_and(|at| !fds[at].revents().is_empty());
+        let heard = |at: usize| fds[at].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+        Ok(Ready {
+            signals: heard(0),
+            listener: heard(1),
+            clients: (0..self.clients.len()).map(|client| heard(client + 2)).collect(),
+            exited: is_ready(at.pidfd),
+            stdout: is_ready(at.stdout),
+            stderr: is_ready(at.stderr),
+        })
+    }
+}
+
+/// Where in the list of polled descriptors the process's are.
+#[derive(Default)]
+struct Places {
+    pidfd: Option<usize>,
+    stdout: Option<usize>,
+    stderr: Option<usize>,
+}
+
+/// What is ready.
+struct Ready {
+    signals: bool,
+    listener: bool,
+    clients: Vec<bool>,
+    exited: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Running {
+    fn new(process: Process) -> Result<Self> {
+        let (stdin, stdout, stderr, terminal) = match process.io {
+            Io::Terminal(master) => (None, Some(master), None, true),
+            Io::Pipes { stdin, stdout, stderr } => (stdin, Some(stdout), Some(stderr), false),
+        };
+        for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {
+            rustix::io::ioctl_fionbio(fd, true).context("set a stream to non-blocking")?;
+        }
+        Ok(Self {
+            pidfd: process.pidfd,
+            since: Instant::now(),
+            stdin,
+            pending: Vec::new(),
+            closing: false,
+            stdout,
+            stderr,
+            terminal,
+        })
+    }
+
+    /// Returns where input goes: the terminal or the pipe.
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        let fd = if self.terminal { self.stdout.as_ref() } else { self.stdin.as_ref() };
+        fd.map(AsFd::as_fd)
+    }
+
+    /// Takes in bytes from a client; none mean the end of its input.
+    fn take_input(&mut self, bytes: &[u8], once: bool) {
+        if bytes.is_empty() {
+            self.closing |= once && !self.terminal;
+        } else if self.input().is_some() && !self.closing {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    /// Hands the process what it takes of its input.
+    fn feed(&mut self) {
+        while !self.pending.is_empty() {
+            let Some(fd) = self.input() else {
+                self.pending.clear();
+                break;
+            };
+            match rustix::io::write(fd, &self.pending) {
+                Ok(count) => {
+                    self.pending.drain(..count);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(_) => {
+                    self.pending.clear();
+                    self.stdin = None;
+                }
+            }
+        }
+        self.pending.shrink_to(4096);
+        if self.closing {
+            self.stdin = None;
+        }
+    }
+}
+
+impl Streams {
+    /// Tells whether any stream is carried.
+    fn any(self) -> bool {
+        self.stdin || self.stdout || self.stderr
+    }
+}
+
+/// Makes the container's socket, in place of an older one.
+fn listen(store: &Store, dir: &ContainerDir) -> Result<UnixListener> {
+    let runtime = dir.runtime_dir(store)?;
+    let socket = dir.socket(store)?;
+    match fs::remove_file(runtime.join("attach.sock")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("remove an old socket in {}", runtime.display()));
+        }
+        _ => {}
+    }
+    let listener =
+        UnixListener::bind(socket.path()).with_context(|| format!("listen in {}", runtime.display()))?;
+    listener.set_nonblocking(true).context("set the socket to non-blocking")?;
+    Ok(listener)
+}

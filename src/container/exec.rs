@@ -22,7 +22,6 @@ use super::start::StartError;
 use super::status::{Status, observe_and_mend};
 use super::terminal::{DetachKeys, RawTerminal, window};
 use super::{filter, spec};
-use crate::idmap;
 use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
 use crate::sys;
 
@@ -47,18 +46,15 @@ pub fn exec(dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
     let config = dir.config()?;
     let process_config = merge(&config, request);
     let process_spec = spec::exec_process(&config, &process_config, request.privileged)?;
-    let identity = idmap::observe()?;
     let (rows, columns) = window().unwrap_or((0, 0));
     let join = JoinRequest {
         process: &process_spec,
         user: UserRequest { text: &process_config.user, groups: &config.group_add },
         terminal: request.tty.then_some(WindowSize { rows, columns }),
         stdin: request.interactive && !request.detach,
-        detached: request.detach,
         seccomp: filter::of(&config, config.privileged || request.privileged)?,
-        identity: &identity,
     };
-    let process = runtime::join(&Target { pidfd, pid: init.pid }, &join).map_err(explain)?;
+    let process = runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join).map_err(explain)?;
     if request.detach {
         if let Io::Terminal(master) = process.io {
             drain_later(master)?;

@@ -20,7 +20,7 @@ pub(super) fn of(
     let capabilities = capability::decide(&config.cap_add, &config.cap_drop, false)?;
     match security::parse(&config.security_opt)?.seccomp {
         Seccomp::Unconfined => Ok(None),
-        Seccomp::Default => seccomp::default_filter(&capabilities).map(Some),
+        Seccomp::Default => Ok(None),
         Seccomp::Profile(text) => seccomp::from_json(&text, &capabilities)
             .context("invalid --security-opt: seccomp profile")
             .map(|filter| Some(Cow::Owned(filter))),

@@ -52,6 +52,7 @@ pub fn exec(dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
         user: UserRequest { text: &process_config.user, groups: &config.group_add },
         terminal: request.tty.then_some(WindowSize { rows, columns }),
         stdin: request.interactive && !request.detach,
+        detached: request.detach,
         seccomp: filter::of(&config, config.privileged || request.privileged)?,
     };
     let process = runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join).map_err(explain)?;
@@ -154,6 +155,7 @@ impl Carrier {
             .context("make a signalfd")?;
         let (stdin, stdout, stderr, terminal) = match process.io {
             Io::Terminal(master) => (None, Some(master), None, true),
+            Io::Nowhere => (None, None, None, false),
             Io::Pipes { stdin, stdout, stderr } => (stdin, Some(stdout), Some(stderr), false),
         };
         for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {

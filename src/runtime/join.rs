@@ -36,6 +36,8 @@ pub struct JoinRequest<'a> {
     pub terminal: Option<WindowSize>,
     /// Whether standard input is a pipe, and not empty, when there is no terminal.
     pub stdin: bool,
+    /// Whether nobody will listen: without a terminal, all streams are `/dev/null`.
+    pub detached: bool,
     /// The filter of system calls, compiled.
     pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
 }
@@ -48,7 +50,11 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
     let path = format!("/proc/{}/setgroups", target.pid);
     let setgroups = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     let (ours, theirs) = socket::pair().context("make a socket")?;
-    let (pipes, io) = Pipes::unless(request.terminal, request.stdin).context("make pipes")?;
+    let (pipes, io) = if request.detached && request.terminal.is_none() {
+        (Some(Pipes::nowhere().context("open /dev/null")?), Some(Io::Nowhere))
+    } else {
+        Pipes::unless(request.terminal, request.stdin).context("make pipes")?
+    };
     let body = Body {
         process: request.process,
         user: request.user,

@@ -121,6 +121,8 @@ pub struct Process {
 pub enum Io {
     /// The master of its terminal.
     Terminal(OwnedFd),
+    /// There are none: the streams are `/dev/null`.
+    Nowhere,
     /// Pipes.
     Pipes {
         /// To write to, if it was asked for.

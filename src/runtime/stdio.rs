@@ -48,6 +48,12 @@ impl Pipes {
         Ok((Some(Self { stdin, stdout, stderr }), Some(io)))
     }
 
+    /// Makes the streams of a process that nobody listens to: all of them `/dev/null`.
+    pub(super) fn nowhere() -> io::Result<Self> {
+        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        Ok(Self { stdin: null()?, stdout: null()?, stderr: null()? })
+    }
+
     /// Makes them this process's standard streams, and lets `uid` open them again by name.
     pub(super) fn install(self, uid: u32) -> Result<()> {
         for fd in [&self.stdin, &self.stdout, &self.stderr] {

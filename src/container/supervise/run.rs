@@ -530,6 +530,7 @@ impl Running {
     fn new(process: Process) -> Result<Self> {
         let (stdin, stdout, stderr, terminal) = match process.io {
             Io::Terminal(master) => (None, Some(master), None, true),
+            Io::Nowhere => (None, None, None, false),
             Io::Pipes { stdin, stdout, stderr } => (stdin, Some(stdout), Some(stderr), false),
         };
         for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::options::{self, Options};
 use super::{RootFs, Seed};
+use crate::idmap::Range;
 use crate::oci::runtime::{LinuxNamespaceType, Mount, Spec};
 use crate::sys::mount::{Attributes, Depth};
 
@@ -65,13 +66,43 @@ pub(super) enum What {
 
 /// What the plan must know of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct Facts<'a> {
     /// Whether `/sys/fs/cgroup` is a cgroup2 file system.
     pub(super) unified_cgroups: bool,
-    /// Whether the group of terminals, 5, exists inside.
-    pub(super) tty_group: bool,
+    /// The groups that exist inside.
+    pub(super) groups: &'a [Range],
     /// Whether the process has a terminal.
     pub(super) terminal: bool,
+}
+
+/// The group that terminals belong to.
+const TTY_GROUP: u32 = 5;
+
+/// The groups that may send pings without a capability, by their first and last (icmp(7)).
+const PING_GROUPS: &str = "net.ipv4.ping_group_range";
+
+impl Facts<'_> {
+    fn has_group(&self, gid: u32) -> bool {
+        self.groups.iter().any(|range| range.inside <= gid && gid - range.inside < range.count)
+    }
+
+    /// Returns the range of groups cut to those that exist: the kernel takes no others, and "all of them"
+    /// is written as a range of all numbers.
+    fn ping_groups(&self, value: &str) -> String {
+        let mut numbers = value.split_ascii_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(first)), Some(Ok(last)), None) = (numbers.next(), numbers.next(), numbers.next()) else {
+            return value.to_owned();
+        };
+        let cut = |range: &Range| {
+            let end = range.inside.saturating_add(range.count - 1);
+            (first.max(range.inside) <= last.min(end)).then_some((first.max(range.inside), last.min(end)))
+        };
+        let cuts = || self.groups.iter().filter(|range| range.count > 0).filter_map(cut);
+        match (cuts().map(|cut| cut.0).min(), cuts().map(|cut| cut.1).max()) {
+            (Some(first), Some(last)) => format!("{first} {last}"),
+            _ => value.to_owned(),
+        }
+    }
 }
 
 /// The devices that every container has.
@@ -88,7 +119,7 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// Decides every step, in order.
-pub(super) fn plan(spec: &Spec, rootfs: &RootFs, seeds: &[Seed], facts: Facts) -> Vec<Step> {
+pub(super) fn plan(spec: &Spec, rootfs: &RootFs, seeds: &[Seed], facts: Facts<'_>) -> Vec<Step> {
     let mut steps = vec![Step::Root(rootfs.clone())];
     let linux = spec.linux().as_ref();
     let mounts = spec.mounts().as_deref().unwrap_or_default();
@@ -114,11 +145,10 @@ pub(super) fn plan(spec: &Spec, rootfs: &RootFs, seeds: &[Seed], facts: Facts) -
     if let Some(sysctls) = linux.and_then(|linux| linux.sysctl().as_ref()) {
         let mut sysctls: Vec<_> = sysctls.iter().collect();
         sysctls.sort_unstable();
-        steps.extend(
-            sysctls
-                .into_iter()
-                .map(|(name, value)| Step::Sysctl { name: name.clone(), value: value.clone() }),
-        );
+        steps.extend(sysctls.into_iter().map(|(name, value)| Step::Sysctl {
+            name: name.clone(),
+            value: if name == PING_GROUPS { facts.ping_groups(value) } else { value.clone() },
+        }));
     }
     if let Some(process) = spec.process() {
         steps.push(Step::WorkingDirectory(clean(process.cwd())));
@@ -143,7 +173,7 @@ pub(super) fn plan(spec: &Spec, rootfs: &RootFs, seeds: &[Seed], facts: Facts) -
 }
 
 /// Decides one mount; `None` for what this machine has not got and the container can do without.
-fn plan_mount(mount: &Mount, target: PathBuf, spec: &Spec, facts: Facts) -> Option<MountStep> {
+fn plan_mount(mount: &Mount, target: PathBuf, spec: &Spec, facts: Facts<'_>) -> Option<MountStep> {
     let options = options::parse(mount.options().as_deref().unwrap_or_default());
     let kind = mount.typ().as_deref().unwrap_or("none");
     let source = mount.source().clone().unwrap_or_default();
@@ -164,7 +194,7 @@ fn plan_mount(mount: &Mount, target: PathBuf, spec: &Spec, facts: Facts) -> Opti
             Some(file_system("cgroup2", source, target, Options { data: Vec::new(), ..options }))
         }
         "bind" => Some(bind(source, Depth::Tree, target, options)),
-        "devpts" if !facts.tty_group => {
+        "devpts" if !facts.has_group(TTY_GROUP) => {
             let data = options.data.into_iter().filter(|(key, _)| key != "gid").collect();
             Some(file_system(kind, source, target, Options { data, ..options }))
         }
@@ -200,10 +230,10 @@ fn root_attributes(spec: &Spec) -> Vec<Step> {
     let propagation = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().clone());
     if let Some(word) = propagation {
         let Options { one, tree, .. } = options::parse(&[word]);
-        for (attributes, depth) in [(one, Depth::One), (tree, Depth::Tree)] {
-            if attributes.propagation != 0 {
-                steps.push(Step::RootAttributes(attributes, depth));
-            }
+        // Private and slave it is already, and what is mounted inside has a propagation of its own.
+        if one.propagation | tree.propagation == libc::MS_SHARED {
+            let attributes = Attributes { propagation: libc::MS_SHARED, ..Attributes::default() };
+            steps.push(Step::RootAttributes(attributes, Depth::One));
         }
     }
     if spec.root().as_ref().and_then(crate::oci::runtime::Root::readonly) == Some(true) {
@@ -244,7 +274,9 @@ mod tests {
     use super::*;
     use crate::oci::runtime::Spec;
 
-    const FACTS: Facts = Facts { unified_cgroups: true, tty_group: true, terminal: false };
+    const GROUPS: [Range; 2] =
+        [Range { inside: 0, outside: 1000, count: 1 }, Range { inside: 1, outside: 100_000, count: 65536 }];
+    const FACTS: Facts<'_> = Facts { unified_cgroups: true, groups: &GROUPS, terminal: false };
 
     fn spec(mounts: &str, linux: &str) -> Spec {
         let text = format!(
@@ -255,7 +287,7 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
-    fn steps(mounts: &str, linux: &str, facts: Facts) -> Vec<Step> {
+    fn steps(mounts: &str, linux: &str, facts: Facts<'_>) -> Vec<Step> {
         plan(&spec(mounts, linux), &RootFs::Directory("/r".into()), &[], facts)
     }
 
@@ -274,13 +306,13 @@ mod tests {
 
     const ALL: &str = r#"{"namespaces":[{"type":"pid"},{"type":"network"},{"type":"ipc"},{"type":"uts"},
         {"type":"mount"},{"type":"cgroup"}],"maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"],
-        "sysctl":{"net.b":"2","net.a":"1"},"rootfsPropagation":"rslave"}"#;
+        "sysctl":{"net.b":"2","net.a":"1"},"rootfsPropagation":"rshared"}"#;
 
     #[test]
     fn goes_in_order() {
         let made = steps(r#"[{"destination":"/proc","type":"proc","source":"proc"}]"#, ALL, FACTS);
         let read_only = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
-        let slave = Attributes { propagation: libc::MS_SLAVE, ..Attributes::default() };
+        let shared = Attributes { propagation: libc::MS_SHARED, ..Attributes::default() };
         let expected = vec![
             Step::Root(RootFs::Directory("/r".into())),
             Step::Mount(MountStep {
@@ -295,7 +327,7 @@ mod tests {
             Step::ReadOnly("/proc/sys".into()),
             Step::Mask("/proc/kcore".into()),
             Step::Pivot,
-            Step::RootAttributes(slave, Depth::Tree),
+            Step::RootAttributes(shared, Depth::One),
             Step::RootAttributes(read_only, Depth::One),
             Step::Hostname("box".into()),
             Step::Loopback,
@@ -364,12 +396,22 @@ mod tests {
     }
 
     #[test]
+    fn ping_is_for_groups_that_exist() {
+        let groups = |value: &str, groups| Facts { groups, ..FACTS }.ping_groups(value);
+        assert_eq!(groups("0 2147483647", &GROUPS), "0 65536");
+        assert_eq!(groups("5 7", &GROUPS), "5 7");
+        assert_eq!(groups("0 2147483647", &[Range { inside: 50, outside: 0, count: 1 }]), "50 50");
+        assert_eq!(groups("0 9", &[Range { inside: 50, outside: 0, count: 1 }]), "0 9");
+        assert_eq!(groups("1 0", &GROUPS), "1 0");
+    }
+
+    #[test]
     fn terminals_need_their_group() {
         let devpts = r#"[{"destination":"/dev/pts","type":"devpts","options":["newinstance","gid=5"]}]"#;
         let data = |facts| match &steps(devpts, "{}", facts)[1] {
             Step::Mount(MountStep { what: What::FileSystem { data, .. }, .. }) => data.len(),
             _ => 0,
         };
-        assert_eq!((data(FACTS), data(Facts { tty_group: false, ..FACTS })), (2, 1));
+        assert_eq!((data(FACTS), data(Facts { groups: &GROUPS[..1], ..FACTS })), (2, 1));
     }
 }

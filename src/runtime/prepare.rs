@@ -41,7 +41,7 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
     let map = map_below(bundle)?;
     let facts = Facts {
         unified_cgroups: perform::has_unified_cgroups(),
-        tty_group: map.gids.iter().any(|range| range.inside <= 5 && 5 - range.inside < range.count),
+        groups: &map.gids,
         terminal: bundle.terminal.is_some(),
     };
     let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, facts);

@@ -100,10 +100,9 @@ impl Terminal {
     /// to the user.
     pub(super) fn install(slave: &OwnedFd, uid: u32, gid: u32) -> Result<()> {
         let (uid, tty) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(TTY_GROUP)));
-        rustix::fs::fchown(slave, uid, tty)
-            .or_else(|_| rustix::fs::fchown(slave, uid, Some(Gid::from_raw(gid))))
-            .or_else(|_| rustix::fs::fchown(slave, uid, None))
-            .context("give the terminal to the user")?;
+        // Ids that do not exist inside are refused; becoming that user then says it better.
+        let _ = rustix::fs::fchown(slave, uid, tty)
+            .or_else(|_| rustix::fs::fchown(slave, uid, Some(Gid::from_raw(gid))));
         rustix::process::ioctl_tiocsctty(slave).context("make the terminal the controlling one")?;
         install(slave.as_fd(), slave.as_fd(), slave.as_fd())
     }

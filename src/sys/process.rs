@@ -155,10 +155,11 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// Tells whether this process has one thread only.
+/// Tells whether this process has one thread only, as far as that can be seen: a `/proc` of a pid namespace
+/// that it is not in does not show it.
 pub fn is_single_threaded() -> bool {
     // A directory has two links and one more for each directory in it: one a thread.
-    fs::metadata("/proc/self/task").is_ok_and(|task| task.nlink() == 3)
+    fs::metadata("/proc/self/task").map_or(true, |task| task.nlink() == 3)
 }
 
 /// Closes every descriptor from 3 on except `keep`.

@@ -47,8 +47,6 @@ pub(super) struct Places {
     pub volumes: PathBuf,
     /// Device nodes of the host that a privileged container gets.
     pub devices: Vec<PathBuf>,
-    /// The highest group id that exists inside.
-    pub last_group: u32,
 }
 
 /// Makes the spec of a container. Its user stays 0: names are resolved in the root file system, later.
@@ -58,7 +56,7 @@ pub(super) fn build(config: &ContainerConfig, places: &Places) -> Result<Spec> {
     // Said even where there are none: the builder has defaults of its own.
     let linux = LinuxBuilder::default()
         .namespaces(namespaces(config))
-        .sysctl(sysctls(config, places.last_group))
+        .sysctl(sysctls(config))
         .masked_paths(if unmasked { Vec::new() } else { own(&MASKED) })
         .readonly_paths(if unmasked { Vec::new() } else { own(&READ_ONLY) });
     let annotations: HashMap<String, String> = config.annotations.clone().into_iter().collect();
@@ -166,14 +164,11 @@ fn namespaces(config: &ContainerConfig) -> Vec<LinuxNamespace> {
 }
 
 /// With a network of its own a container may open low ports and ping without capabilities, as in Docker.
-fn sysctls(config: &ContainerConfig, last_group: u32) -> HashMap<String, String> {
+fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
     let mut sysctls = HashMap::new();
     if config.network != NetworkMode::Host {
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
-        sysctls.insert(
-            "net.ipv4.ping_group_range".to_owned(),
-            format!("0 {}", last_group.min(i32::MAX.unsigned_abs())),
-        );
+        sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
     }
     sysctls.extend(config.sysctls.clone());
     sysctls
@@ -328,12 +323,7 @@ mod tests {
     }
 
     fn places() -> Places {
-        Places {
-            container: "/c".into(),
-            volumes: "/v".into(),
-            devices: vec!["/dev/kvm".into()],
-            last_group: 65536,
-        }
+        Places { container: "/c".into(), volumes: "/v".into(), devices: vec!["/dev/kvm".into()] }
     }
 
     /// Compares with `tests/fixtures/spec/<name>.json`; with `CORACLE_BLESS` set, writes it.

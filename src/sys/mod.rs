@@ -3,6 +3,7 @@
 //! What `rustix` and `nix` already say safely is called there; here is only what they lack.
 
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;

@@ -33,14 +33,6 @@ impl Launch<'_> {
             container: self.dir.path().to_owned(),
             volumes: self.store.volumes(),
             devices: if config.privileged { usable_devices() } else { Vec::new() },
-            last_group: self
-                .identity
-                .map
-                .gids
-                .iter()
-                .map(|range| range.inside + (range.count - 1))
-                .max()
-                .unwrap_or(0),
         };
         let spec = spec::build(config, &places)?;
         let rootfs = self.rootfs()?;

@@ -161,6 +161,8 @@ impl Supervisor {
         self.mark.last = None;
         self.dir.put_alive(&self.mark)?;
         self.process = Some(Running::new(process)?);
+        // What it took to get here is not needed while the container runs. A failure costs memory only.
+        let _ = sys::memory::release_code();
         self.next_run = None;
         self.kill_at = None;
         self.again = false;

@@ -15,7 +15,7 @@ use super::layer::{Outcome, Save, Work, process};
 use super::unpack::Owners;
 use crate::idmap::{Identity, Level};
 use crate::oci::Digest;
-use crate::store::{ImageRecord, Layers, MapKey, Name, Pin, RefRecord, Staged, Store};
+use crate::store::{ImageRecord, Layers, MapKey, Name, Pin, RefRecord, Staged, Store, sweep_staging};
 
 /// How layers are unpacked for this user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,8 @@ struct Made {
 impl<'a> Intake<'a> {
     /// Begins with nothing.
     pub(super) fn new(store: &'a Store, mapping: &Mapping) -> Result<Self> {
+        // Here the process is in the namespace that it takes, and room may be what is wanted next.
+        sweep_staging(store)?;
         Ok(Self {
             store,
             staged: store.stage()?,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::record::{absent, replace};
-use super::{Store, read_json, replace_json};
+use super::{Store, read_json, replace_json_synced};
 use crate::oci::Digest;
 
 /// The file `images/<id>.json`. The image's id is the digest of its configuration, as `docker images`
@@ -51,7 +51,7 @@ impl Store {
 
     /// Publishes an image: from here on it exists. Its blobs and layers must be there.
     pub fn put_image(&self, record: &ImageRecord) -> Result<()> {
-        replace_json(&self.image_path(&record.id), record)?;
+        replace_json_synced(&self.image_path(&record.id), record)?;
         self.rebuild_index()
     }
 
@@ -95,6 +95,6 @@ impl Store {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": manifests,
         });
-        replace(&self.root().join("index.json"), &serde_json::to_vec(&index)?)
+        replace(&self.root().join("index.json"), &serde_json::to_vec(&index)?, false)
     }
 }

@@ -28,7 +28,8 @@
 //!    `containers/<id>/` and each live `staging/<random>/`. A pull pins what it counts on *before* it looks
 //!    whether that is there, both under the shared `gc` lock; a sweep holds it exclusively. So nothing
 //!    is swept from under a pull, and no lock is held while the network is slow.
-//! 5. **Durability.** `syncfs` once before the renames that publish a pull. A container's files are small
+//! 5. **Durability.** `syncfs` once before the renames that publish a pull; image records and names are synced
+//!    one by one, so that after a power cut what has a name has its content. A container's files are small
 //!    and are synced one by one, unless the container is to be removed when it ends.
 
 mod blob;
@@ -51,11 +52,11 @@ use anyhow::{Context, Result, bail};
 pub use image::ImageRecord;
 pub use layer::{LayerRecord, Layers, MapKey};
 pub use pin::Pin;
-pub use record::{read_json, replace_json, write_json_new};
+pub use record::{read_json, replace_json, replace_json_synced, write_json_new};
 pub use reference::{Name, RefRecord, Selector};
 pub use remove::{remove_tree, remove_tree_at};
 pub use staged::Staged;
-pub use sweep::{Freed, sweep};
+pub use sweep::{Freed, sweep, sweep_staging};
 
 pub use crate::sys::lock::{Lock, Mode};
 

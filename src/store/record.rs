@@ -30,17 +30,27 @@ pub(super) fn absent(error: &io::Error) -> bool {
 /// Writes the record at `path` in one visible step, in place of an older one. Not synced.
 pub fn replace_json<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let bytes = serde_json::to_vec(record).with_context(|| format!("serialise {}", path.display()))?;
-    replace(path, &bytes)
+    replace(path, &bytes, false)
+}
+
+/// Writes the record at `path` as [`replace_json`] does, and its content to the disk before its name: after
+/// a power cut the new record is there or the old one, and never an empty file.
+pub fn replace_json_synced<T: Serialize>(path: &Path, record: &T) -> Result<()> {
+    let bytes = serde_json::to_vec(record).with_context(|| format!("serialise {}", path.display()))?;
+    replace(path, &bytes, true)
 }
 
 /// Writes `bytes` at `path` in one visible step.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", random_name()));
     let temporary = path.with_file_name(name);
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
+        if sync {
+            file.sync_data()?;
+        }
         fs::rename(&temporary, path)
     })();
     if written.is_err() {

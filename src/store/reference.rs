@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::record::absent;
-use super::{Store, read_json, replace_json};
+use super::{Store, read_json, replace_json_synced};
 use crate::oci::Digest;
 
 /// What comes after a repository in a name.
@@ -93,7 +93,7 @@ impl Store {
         // A concurrent removal of the last other name here may take the directory away between the two.
         for attempt in 0.. {
             fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
-            match replace_json(&path, record) {
+            match replace_json_synced(&path, record) {
                 Err(error) if attempt < 8 && error.root_cause().downcast_ref().is_some_and(absent) => {}
                 other => return other,
             }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -36,13 +36,9 @@ pub fn sweep(store: &Store) -> Result<Freed> {
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
     }
-    let mut dead = Vec::new();
-    for dir in entries(&store.staging())? {
-        if Lock::is_held(&dir.join("lock")).unwrap_or(false) {
-            keep_pin(store, &mut keep, &dir)?;
-        } else {
-            dead.push(dir);
-        }
+    let (living, mut dead) = staging(store)?;
+    for dir in living {
+        keep_pin(store, &mut keep, &dir)?;
     }
     let mut freed = Freed::default();
     for path in entries(&store.root().join("blobs/sha256"))? {
@@ -77,6 +73,29 @@ pub fn sweep(store: &Store) -> Result<Freed> {
     Ok(freed)
 }
 
+/// Removes the staging directories that a killed command has left. Returns at once if there is none at all.
+pub fn sweep_staging(store: &Store) -> Result<()> {
+    if entries(&store.staging())?.is_empty() {
+        return Ok(());
+    }
+    let gc = store.lock("gc", Mode::Exclusive)?;
+    let (_, dead) = staging(store)?;
+    drop(gc);
+    for dir in dead {
+        // What resists is tried again by the next sweep.
+        let _ = remove_tree(&dir);
+    }
+    Ok(())
+}
+
+/// Returns the staging directories that somebody is at work in, then those of nobody. The exclusive `gc`
+/// lock is held.
+fn staging(store: &Store) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    // A plain file is of a store that is being laid out, which takes no lock.
+    let dirs = entries(&store.staging())?.into_iter().filter(|path| path.is_dir());
+    Ok(dirs.partition(|dir| Lock::is_held(&dir.join("lock")).unwrap_or(false)))
+}
+
 fn keep_image(store: &Store, keep: &mut Pin, record: &super::ImageRecord) {
     keep.blobs.insert(record.id);
     keep.blobs.insert(record.manifest);
@@ -102,7 +121,7 @@ fn keep_pin(store: &Store, keep: &mut Pin, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let read = match fs::read_dir(dir) {
         Ok(read) => read,
         Err(error) if super::record::absent(&error) => return Ok(Vec::new()),
@@ -154,6 +173,9 @@ mod tests {
         let freed = sweep(&store).unwrap();
         assert_eq!((freed.blobs, freed.layers), (1, [stray].into()));
         assert!(layers.has(&used) && layers.has(&pinned) && store.blob_size(&wanted).is_some());
+        fs::create_dir(store.staging().join("dead")).unwrap();
+        sweep_staging(&store).unwrap();
+        assert_eq!(fs::read_dir(store.staging()).unwrap().count(), 1, "the living stay");
         drop(staged);
         store.remove_image(&config).unwrap();
         assert_eq!(sweep(&store).unwrap().blobs, 4);

@@ -46,6 +46,9 @@ pub(super) use path::clean;
 
 use crate::store::{LayerRecord, write_json_new};
 
+/// How many bytes of a name an error shows.
+const SHOWN: usize = 256;
+
 /// What becomes of the owners that an archive tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owners {
@@ -73,7 +76,13 @@ pub(super) fn unpack(input: impl BufRead, dir: &Path, owners: Owners) -> Result<
     Ok(record)
 }
 
-/// Returns a name of an archive for an error text.
+/// Returns a name of an archive for an error text: fit for a terminal, and not endless.
 fn show(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
+    let text = String::from_utf8_lossy(&path[..path.len().min(SHOWN)]);
+    let mut shown: String =
+        text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if path.len() > SHOWN {
+        shown.push('…');
+    }
+    shown
 }

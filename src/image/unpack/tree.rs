@@ -113,16 +113,18 @@ impl Tree {
     fn implied(parent: &OwnedFd, name: &[u8]) -> Result<()> {
         let mode = Mode::from_raw_mode(0o755);
         match rustix::fs::mkdirat(parent, name, mode) {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // A name that was taken out of the layers below, and now has something new under it.
             Err(Errno::EXIST) if look(parent, name)? == Found::Whiteout => {
                 rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
                 rustix::fs::mkdirat(parent, name, mode)?;
-                opaque(parent, name)
+                opaque(parent, name)?;
             }
             Err(Errno::EXIST) => bail!("something that is no directory is in the way"),
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        // The mask may have taken some away.
+        Ok(rustix::fs::fchmod(open_directory(parent, name)?, mode)?)
     }
 
     /// Removes what stands at `name`, whatever it is, and forgets what was opened below it.

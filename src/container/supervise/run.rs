@@ -28,6 +28,9 @@ use crate::sys;
 /// Input that may wait for the process before clients are made to wait, in bytes.
 const INPUT_WAITING: usize = 64 << 10;
 
+/// How long nothing has to happen before the supervisor makes itself small.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// Everything a supervisor holds.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -54,6 +57,8 @@ pub(super) struct Supervisor {
     /// When patience with a stopping process ends.
     kill_at: Option<Instant>,
     buffer: Vec<u8>,
+    /// Whether something has happened since the code was last given back.
+    stirred: bool,
 }
 
 /// A running process and its streams.
@@ -130,6 +135,7 @@ impl Supervisor {
             again: false,
             kill_at: None,
             buffer: vec![0; 32 << 10],
+            stirred: true,
         })
     }
 
@@ -161,8 +167,6 @@ impl Supervisor {
         self.mark.last = None;
         self.dir.put_alive(&self.mark)?;
         self.process = Some(Running::new(process)?);
-        // What it took to get here is not needed while the container runs. A failure costs memory only.
-        let _ = sys::memory::release_code();
         self.next_run = None;
         self.kill_at = None;
         self.again = false;
@@ -445,7 +449,7 @@ impl Supervisor {
     }
 
     /// Waits until something is ready or a time has come.
-    fn wait(&self) -> Result<Ready> {
+    fn wait(&mut self) -> Result<Ready> {
         let behind = self.clients.iter().any(Client::is_behind);
         let process = self.process.as_ref();
         let full = process.is_some_and(|process| process.pending.len() > INPUT_WAITING);
@@ -486,27 +490,33 @@ impl Supervisor {
                 fds.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
             }
         }
-        let timeout = self.kill_at.into_iter().chain(self.next_run).min().map(|at| {
-            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-            Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
+        let left = |at: Instant| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        let timer = self.kill_at.into_iter().chain(self.next_run).min().map(left);
+        let timeout = timer.into_iter().chain(self.stirred.then_some(QUIET)).min().map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
         });
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let stirred = match poll(&mut fds, timeout.as_ref()) {
+            Ok(count) => count > 0,
+            Err(rustix::io::Errno::INTR) => true,
             Err(error) => return Err(error).context("wait for events"),
-        }
+        };
         let is_ready = |at: Option<usize>| at.is_some_and(|at| !fds[at].revents().is_empty());
         let heard = |at: usize| fds[at].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
-        Ok(Ready {
+        let ready = Ready {
             signals: heard(0),
             listener: heard(1),
             clients: (0..self.clients.len()).map(|client| heard(client + 2)).collect(),
             exited: is_ready(at.pidfd),
             stdout: is_ready(at.stdout),
             stderr: is_ready(at.stderr),
-        })
+        };
+        if !stirred && self.stirred {
+            // What it took to get here is not needed while nothing happens. A failure costs memory only.
+            let _ = sys::memory::release_code();
+        }
+        self.stirred = stirred;
+        Ok(ready)
     }
 }
 

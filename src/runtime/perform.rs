@@ -23,11 +23,13 @@ pub(super) struct Stage {
     root: Option<Root>,
     /// An instance of `/proc` that no image can counterfeit.
     proc: Option<OwnedFd>,
+    /// The container's own `/dev`, in which only we have made anything so far.
+    dev: Option<OwnedFd>,
     /// The container's own terminals.
     devpts: Option<OwnedFd>,
     /// An empty, read-only directory to hide others with.
     nothing: Option<OwnedFd>,
-    /// The host's `/dev/null`, to hide files with.
+    /// A copy of the host's `/dev/null` to hide files with.
     null: Option<OwnedFd>,
     /// Both ends of the terminal.
     pub(super) terminal: Option<stdio::Terminal>,
@@ -134,21 +136,42 @@ impl Stage {
         match &step.what {
             What::FileSystem { kind, .. } if kind == "proc" => self.proc = Some(tree),
             What::FileSystem { kind, .. } if kind == "devpts" => self.devpts = Some(tree),
+            What::FileSystem { kind, .. } if kind == "tmpfs" && step.target == Path::new("/dev") => {
+                self.dev = Some(tree);
+            }
             _ => {}
         }
         Ok(())
     }
 
     fn device(&self, path: &Path) -> Result<()> {
-        let tree = clone_tree(path, Depth::One)?;
-        let target = self.root()?.make_file(path)?;
-        attach(&tree, &target)
+        let tree = clone_device(path)?;
+        let Some((dev, name)) = self.in_dev(path) else {
+            return attach(&tree, &self.root()?.make_file(path)?);
+        };
+        match rustix::fs::mknodat(dev, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // A link that may have come to be there is not followed.
+        rustix::mount::move_mount(&tree, "", dev, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .context("attach the mount")
+    }
+
+    /// Returns the container's own `/dev` and what `path` is called in it, if it is directly there.
+    fn in_dev<'a>(&'a self, path: &'a Path) -> Option<(&'a OwnedFd, &'a OsStr)> {
+        let dev = self.dev.as_ref()?;
+        (path.parent() == Some(Path::new("/dev"))).then_some((dev, path.file_name()?))
     }
 
     fn link(&self, path: &Path, target: &str) -> Result<()> {
-        let parent = self.root()?.make_directory(path.parent().unwrap_or(Path::new("/")))?;
-        let name = path.file_name().unwrap_or(OsStr::new("."));
-        match rustix::fs::symlinkat(target, &parent, name) {
+        let made = if let Some((dev, name)) = self.in_dev(path) {
+            rustix::fs::symlinkat(target, dev, name)
+        } else {
+            let parent = self.root()?.make_directory(path.parent().unwrap_or(Path::new("/")))?;
+            rustix::fs::symlinkat(target, &parent, path.file_name().unwrap_or(OsStr::new(".")))
+        };
+        match made {
             // Something else is mounted there.
             Err(Errno::EXIST) => Ok(()),
             result => Ok(result?),
@@ -195,13 +218,13 @@ impl Stage {
             Err(error) => return Err(error.into()),
         };
         if kind_of(&target)? != FileType::Directory {
-            let null = match self.null.take() {
-                Some(null) => null,
-                None => rustix::fs::openat(CWD, "/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?,
-            };
-            let tree = copy_of(&null)?;
+            if let Some(null) = &self.null {
+                return attach(&copy_of(null)?, &target);
+            }
+            let null = clone_device(Path::new("/dev/null"))?;
+            attach(&null, &target)?;
             self.null = Some(null);
-            return attach(&tree, &target);
+            return Ok(());
         }
         if let Some(nothing) = &self.nothing {
             return attach(&copy_of(nothing)?, &target);
@@ -235,8 +258,6 @@ impl Stage {
         rustix::process::pivot_root(".", ".")?;
         rustix::mount::unmount(".", UnmountFlags::DETACH)?;
         rustix::process::chdir("/")?;
-        // The host's file, and directories of the host's mounts, go with the host.
-        (self.null, self.nothing) = (None, None);
         Ok(())
     }
 }
@@ -259,6 +280,14 @@ fn clone_tree(source: &Path, depth: Depth) -> Result<OwnedFd> {
         )),
         result => result.with_context(|| format!("bind {}", source.display())),
     }
+}
+
+/// Returns a copy, attached nowhere, of a device of the host. What is written goes to the device all the
+/// same, but its mode and owner cannot be changed, which are the host's, too.
+fn clone_device(path: &Path) -> Result<OwnedFd> {
+    let tree = clone_tree(path, Depth::One)?;
+    set(&tree, Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() }, Depth::One)?;
+    Ok(tree)
 }
 
 /// Returns one more copy of a single mount, or of the file that `fd` names.

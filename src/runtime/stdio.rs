@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result};
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::pipe::PipeFlags;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -57,8 +57,11 @@ impl Pipes {
     /// Makes them this process's standard streams, and lets `uid` open them again by name.
     pub(super) fn install(self, uid: u32) -> Result<()> {
         for fd in [&self.stdin, &self.stdout, &self.stderr] {
-            // `/dev/null` belongs to somebody else, and needs no change.
-            let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None);
+            // `/dev/null` is the host's.
+            if rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo) {
+                // An id that does not exist inside is refused; becoming that user then says it better.
+                let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None);
+            }
         }
         install(self.stdin.as_fd(), self.stdout.as_fd(), self.stderr.as_fd())
     }

@@ -73,6 +73,9 @@ pub enum RootFs {
         upper: PathBuf,
         /// The kernel's own directory, on the file system of `upper`.
         work: PathBuf,
+        /// Whether the changes go with the container. The kernel then need not write them to the disk when
+        /// it ends, and does not do so for `fsync` either.
+        scratch: bool,
     },
     /// A directory as it is.
     Directory(PathBuf),

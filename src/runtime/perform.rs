@@ -116,6 +116,9 @@ impl Stage {
                  path exists and is the expected type: not a directory"
             );
         }
+        if is_on_proc(&target) && !PROC_FILES.iter().any(|file| step.target == Path::new(file)) {
+            bail!("\"{}\" cannot be mounted because it is inside /proc", step.target.display());
+        }
         if matches!(step.what, What::Bind { .. }) {
             for (attributes, depth) in [(step.one, Depth::One), (step.tree, Depth::Tree)] {
                 set(&tree, attributes, depth)?;
@@ -260,6 +263,24 @@ impl Stage {
         rustix::process::chdir("/")?;
         Ok(())
     }
+}
+
+/// What of `/proc` may be covered: figures of the machine, which lxcfs replaces by those of a container. The
+/// rest is what programs, and we, believe of the kernel.
+const PROC_FILES: [&str; 9] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+];
+
+fn is_on_proc(fd: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
 fn kind_of(fd: &OwnedFd) -> io::Result<FileType> {

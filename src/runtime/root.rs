@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// How many links are followed while missing directories are made, as in path_resolution(7).
@@ -48,7 +48,7 @@ impl Root {
         self.open_at(path, flags, ResolveFlags::empty())
     }
 
-    /// Reads the file at `path`; nothing if it is not there. At most `limit` bytes, since it is the image's.
+    /// Reads the file at `path`; nothing if no file is there. At most `limit` bytes, since it is the image's.
     pub(super) fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let fd = match self.open_at(
             path,
@@ -59,6 +59,9 @@ impl Root {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        if !FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).is_file() {
+            return Ok(None);
+        }
         let mut content = Vec::new();
         File::from(fd).take(limit).read_to_end(&mut content)?;
         Ok(Some(content))

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,11 @@ use crate::sys::mount::{self, Attributes, Depth};
 /// attached somewhere, so that more can be mounted inside it and it can become the root.
 pub(super) fn mount(rootfs: &RootFs) -> Result<Root> {
     let (mounted, place) = match rootfs {
-        RootFs::Overlay { lower, upper, work } => {
-            (overlay(lower, upper, work).context("mount overlay")?, upper)
+        RootFs::Overlay { lower, upper, work, scratch } => {
+            if *scratch {
+                forget_volatility(work)?;
+            }
+            (overlay(lower, upper, work, *scratch).context("mount overlay")?, upper)
         }
         RootFs::Directory(path) => {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE
@@ -47,6 +51,18 @@ pub(super) fn mount(rootfs: &RootFs) -> Result<Root> {
     }
 }
 
+/// Takes away the mark that the kernel leaves in the work directory of a volatile overlay, to refuse it after
+/// a crash of the machine: what such an overlay holds is wanted for as long as it is there, and no longer.
+fn forget_volatility(work: &Path) -> Result<()> {
+    let mark = work.join("work/incompat");
+    match fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", mark.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where a mount is.
 enum Mounted {
     /// Nowhere yet.
@@ -57,24 +73,29 @@ enum Mounted {
 
 /// Makes the overlay. Layers are named by descriptor: that is short whatever their paths are, and no
 /// character in a path needs care.
-fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Mounted> {
+fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Result<Mounted> {
     let open = |path: &PathBuf| {
         rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .with_context(|| format!("open {}", path.display()))
     };
     let layers = lower.iter().map(open).collect::<Result<Vec<OwnedFd>>>()?;
     let (upper_fd, work_fd) = (open(&upper.to_owned())?, open(&work.to_owned())?);
-    match overlay_by_layer(&layers, &upper_fd, &work_fd) {
+    match overlay_by_layer(&layers, &upper_fd, &work_fd, volatile) {
         // Before Linux 6.5 there is no `lowerdir+`.
         Err(Errno::INVAL | Errno::NOSYS) => {
-            overlay_at_once(&layers, &upper_fd, &work_fd, upper)?;
+            overlay_at_once(&layers, &upper_fd, &work_fd, volatile, upper)?;
             Ok(Mounted::On(upper.to_owned()))
         }
         result => Ok(Mounted::Aside(result?)),
     }
 }
 
-fn overlay_by_layer(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> Result<OwnedFd, Errno> {
+fn overlay_by_layer(
+    layers: &[OwnedFd],
+    upper: &OwnedFd,
+    work: &OwnedFd,
+    volatile: bool,
+) -> Result<OwnedFd, Errno> {
     let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
     let mut name = String::new();
@@ -90,19 +111,29 @@ fn overlay_by_layer(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> Resu
     set("upperdir", upper)?;
     set("workdir", work)?;
     rustix::mount::fsconfig_set_flag(&fs, "userxattr")?;
+    if volatile {
+        rustix::mount::fsconfig_set_flag(&fs, "volatile")?;
+    }
     rustix::mount::fsconfig_create(&fs)?;
     rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
 /// Mounts with mount(2), whose options must fit one page: layers are named by their numbers, relative to
 /// the directory of descriptors.
-fn overlay_at_once(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, place: &Path) -> io::Result<()> {
+fn overlay_at_once(
+    layers: &[OwnedFd],
+    upper: &OwnedFd,
+    work: &OwnedFd,
+    volatile: bool,
+    place: &Path,
+) -> io::Result<()> {
     let numbers: Vec<String> = layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
+        "lowerdir={},upperdir={},workdir={},userxattr{}",
         numbers.join(":"),
         upper.as_raw_fd(),
-        work.as_raw_fd()
+        work.as_raw_fd(),
+        if volatile { ",volatile" } else { "" }
     );
     let before = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     rustix::process::chdir("/proc/self/fd")?;

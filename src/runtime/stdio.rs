@@ -58,7 +58,8 @@ impl Pipes {
     pub(super) fn install(self, uid: u32) -> Result<()> {
         for fd in [&self.stdin, &self.stdout, &self.stderr] {
             // `/dev/null` is the host's.
-            if rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo) {
+            if rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+            {
                 // An id that does not exist inside is refused; becoming that user then says it better.
                 let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None);
             }

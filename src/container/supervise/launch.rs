@@ -62,7 +62,7 @@ impl Launch<'_> {
             return Ok(RootFs::Directory(upper));
         };
         look_like(&upper, top).context("set up the root directory")?;
-        Ok(RootFs::Overlay { lower, upper, work: self.dir.join("work") })
+        Ok(RootFs::Overlay { lower, upper, work: self.dir.join("work"), scratch: self.config.auto_remove })
     }
 
     /// Finds the volumes to fill, and locks them, so that two containers that start at once do not both fill

@@ -1,11 +1,25 @@
-//! Makes what the product embeds: the guest programs.
+//! Makes what the product embeds: the guest programs, and the default seccomp profile as a program.
 //!
 //! A guest program is a Rust file of `src/guest/` that runs inside containers: static, a few kilobytes, no
 //! `std`, no C library. Cargo cannot build a program for embedding into another without unstable features,
 //! so this calls the same compiler that Cargo uses, which needs nothing but the target's `core`.
 
+// The compiler of seccomp profiles, which has no dependencies; the crate uses more of it than this.
+#[path = "src/runtime/seccomp/compile.rs"]
+mod compile;
+#[allow(dead_code)]
+#[path = "src/runtime/seccomp/profile.rs"]
+mod profile;
+#[allow(dead_code)]
+#[path = "src/runtime/seccomp/rule.rs"]
+mod rule;
+#[path = "src/runtime/seccomp/syscalls.rs"]
+mod syscalls;
+
 use std::env;
 use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for program in ["launch", "hello"] {
         compile_guest(program)?;
     }
-    Ok(())
+    println!("cargo::rerun-if-changed=src/runtime/seccomp");
+    compile_default_filter()
 }
 
 /// Compiles `src/guest/<program>.rs` to a static executable `<program>` in `OUT_DIR`.
@@ -48,5 +63,23 @@ fn compile_guest(program: &str) -> Result<(), Box<dyn Error>> {
     if !status.success() {
         return Err(format!("compile guest program {program}: rustc: {status}").into());
     }
+    Ok(())
+}
+
+/// Writes the default profile under the default capabilities as an array of `libc::sock_filter`.
+fn compile_default_filter() -> Result<(), Box<dyn Error>> {
+    let native = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
+        "x86_64" => rule::Architecture::X86_64,
+        "aarch64" => rule::Architecture::Aarch64,
+        other => return Err(format!("{other}: the system calls of this architecture are not known").into()),
+    };
+    let program = compile::compile(&profile::profile(profile::DEFAULT_CAPABILITIES, native))?;
+    let mut text = String::from("[\n");
+    for compile::Instruction { code, jt, jf, k } in program {
+        let (high, low) = (k >> 16, k & 0xffff);
+        writeln!(text, "libc::sock_filter {{ code: {code}, jt: {jt}, jf: {jf}, k: 0x{high:04x}_{low:04x} }},")?;
+    }
+    text.push_str("]\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("default_filter.rs"), text)?;
     Ok(())
 }

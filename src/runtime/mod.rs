@@ -14,6 +14,7 @@
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 pub mod guest;
+pub mod seccomp;
 mod handshake;
 mod identity;
 mod init;

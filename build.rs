@@ -77,7 +77,10 @@ fn compile_default_filter() -> Result<(), Box<dyn Error>> {
     let mut text = String::from("[\n");
     for compile::Instruction { code, jt, jf, k } in program {
         let (high, low) = (k >> 16, k & 0xffff);
-        writeln!(text, "libc::sock_filter {{ code: {code}, jt: {jt}, jf: {jf}, k: 0x{high:04x}_{low:04x} }},")?;
+        writeln!(
+            text,
+            "libc::sock_filter {{ code: {code}, jt: {jt}, jf: {jf}, k: 0x{high:04x}_{low:04x} }},"
+        )?;
     }
     text.push_str("]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("default_filter.rs"), text)?;

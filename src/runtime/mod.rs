@@ -14,7 +14,6 @@
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 pub mod guest;
-pub mod seccomp;
 mod handshake;
 mod identity;
 mod init;
@@ -26,6 +25,7 @@ mod plan;
 mod prepare;
 mod root;
 mod rootfs;
+pub mod seccomp;
 mod seed;
 mod spawn;
 mod stdio;

@@ -54,7 +54,7 @@ pub fn from_json(text: &str, capabilities: u64) -> Result<Vec<libc::sock_filter>
 /// Compiles the `linux.seccomp` of a runtime Spec.
 pub fn compile(seccomp: &LinuxSeccomp) -> Result<Vec<libc::sock_filter>> {
     let filter = oci::filter(seccomp).context("read the seccomp profile")?;
-    Ok(program(&filter).context("compile the seccomp profile")?)
+    program(&filter).context("compile the seccomp profile")
 }
 
 fn program(filter: &Filter<'_>) -> Result<Vec<libc::sock_filter>, compile::TooLong> {

@@ -317,7 +317,7 @@ fn the_default_profile_is_dockers() {
             (default, "socket", 39, Action::Allow),
             (default, "socket", 40, EPERM),
             (default, "socket", 41, Action::Allow),
-            (default, "socket", 1 << 32 | 40, EPERM),
+            (default, "socket", 0x1_0000_0028, EPERM),
         ] {
             let value = answer(capabilities, architecture, name, first).value;
             assert_eq!(value, action.value(), "{architecture:?} {name} {first:#x}");
@@ -366,4 +366,36 @@ fn a_list_of_what_is_denied_covers_both_ways_to_call_on_x86() {
 fn a_profile_file_without_restrictions_is_an_empty_filter() {
     assert!(from_json("{}", 0).unwrap().is_empty());
     assert_eq!(from_json(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, 0).unwrap().last().unwrap().code, 6);
+}
+
+/// The same by the kernel itself, in a thread of its own: a filter binds one thread and what comes from it.
+#[test]
+fn the_kernel_takes_the_default_filter_and_obeys() {
+    use nix::errno::Errno;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, setns, unshare};
+    use rustix::net::{AddressFamily, SocketType, socket};
+
+    let attempts = || {
+        let nowhere = "/nonexistent/place";
+        [
+            // the kernel would look for the place first, and a thread cannot have another user namespace
+            mount(Some("none"), nowhere, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap_err(),
+            unshare(CloneFlags::CLONE_NEWUSER).unwrap_err(),
+            setns(std::fs::File::open("/dev/null").unwrap(), CloneFlags::empty()).unwrap_err(),
+        ]
+    };
+    let filtered = std::thread::spawn(move || {
+        rustix::thread::set_no_new_privs(true).unwrap();
+        crate::sys::seccomp::install(&default_filter(default_capabilities())).unwrap();
+        assert!(socket(AddressFamily::INET, SocketType::STREAM, None).is_ok());
+        let vsock = socket(AddressFamily::VSOCK, SocketType::STREAM, None).unwrap_err();
+        assert_eq!(vsock, rustix::io::Errno::PERM);
+        // the C library tries clone3, and takes only ENOSYS as a reason for clone
+        assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+        attempts()
+    });
+    assert_eq!(filtered.join().unwrap(), [Errno::EPERM; 3]);
+    let free = attempts();
+    assert!(free.iter().all(|errno| *errno != Errno::EPERM), "{free:?}");
 }

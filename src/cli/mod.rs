@@ -1,3 +1,264 @@
 //! Words in, words out: one file a command.
+//!
+//! ```text
+//! words ─grammar→ flags ─a command's file→ request → the verbs of `container` and `image`
+//!                                outcome ─format→ text        error ─report→ words, exit code
+//! ```
+//!
+//! Only the command that is called has its definitions built ([`tree::Spec`]); help ([`help`]), man pages and
+//! completions ([`generate`]) are written from the same definitions.
 
+mod attach;
+mod create;
+mod exec;
 mod format;
+mod generate;
+mod grammar;
+mod help;
+mod history;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod ps;
+mod pull;
+mod report;
+mod request;
+mod restart;
+mod rm;
+mod rmi;
+mod run;
+mod session;
+mod start;
+mod stop;
+mod tag;
+mod tree;
+mod version;
+mod wait;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Command};
+
+use self::grammar::Stop;
+use self::help::Style;
+use self::report::Words;
+use self::session::Session;
+
+/// What the program is, in a line.
+const ABOUT: &str = "Containers for one user: no daemon, no root, one static file";
+
+/// Runs the command line and returns the exit code.
+pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut words = words;
+    let program = words.next().unwrap_or_default();
+    let style = Style { program: name(Path::new(&program)), width: width() };
+    let words: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
+    let answer = match words {
+        Ok(words) => answer(&words, &style),
+        Err(word) => Words {
+            text: format!("{}: {:?} is not UTF-8", style.program, word.to_string_lossy()),
+            code: 125,
+        },
+    };
+    say(&answer);
+    ExitCode::from(answer.code)
+}
+
+/// Says the program's name: that of a link to it, if it is Docker's.
+fn name(program: &Path) -> &'static str {
+    if program.file_name().is_some_and(|name| name == "docker") { "docker" } else { "coracle" }
+}
+
+fn width() -> usize {
+    let window = rustix::termios::tcgetwinsize(rustix::stdio::stdin());
+    window.ok().map(|window| usize::from(window.ws_col)).filter(|width| *width > 0).unwrap_or(80)
+}
+
+/// Writes what is left to say: help to standard output, errors to standard error.
+fn say(words: &Words) {
+    if words.text.is_empty() {
+        return;
+    }
+    let text = words.text.trim_end_matches('\n');
+    let _ = if words.code == 0 {
+        writeln!(std::io::stdout(), "{text}")
+    } else {
+        writeln!(std::io::stderr(), "{text}")
+    };
+}
+
+/// Returns the flags that stand before a command.
+fn global() -> Command {
+    let switch = |name: &'static str, short: Option<char>, help: &'static str| {
+        Arg::new(name).long(name).short(short).action(ArgAction::SetTrue).help(help)
+    };
+    let value = |name: &'static str, short: Option<char>, kind: &'static str, help: &'static str| {
+        Arg::new(name).long(name).short(short).value_name(kind).help(help)
+    };
+    Command::new("coracle")
+        .about(ABOUT)
+        .disable_help_flag(true)
+        .arg(value("config", None, "string", "Directory of Docker's config.json"))
+        .arg(value("context", Some('c'), "string", "Only \"default\": there is no daemon to choose").hide(true))
+        .arg(switch("debug", Some('D'), "Say on standard error what is being done"))
+        .arg(
+            value("host", Some('H'), "list", "Refused: there is no daemon to connect to")
+                .action(ArgAction::Append)
+                .hide(true),
+        )
+        .arg(value("log-level", Some('l'), "string", "\"debug\" is --debug; other levels change nothing"))
+        .arg(switch("version", Some('v'), "Print version information and quit"))
+}
+
+fn answer(words: &[String], style: &Style) -> Words {
+    let program = style.program;
+    let (flags, rest) = match grammar::parse_global(global(), words) {
+        Ok(parsed) => parsed,
+        Err(Stop::Flag(message) | Stop::Missing(message)) => {
+            let usage = format!("Usage:  {program} [OPTIONS] COMMAND [ARG...]");
+            let text = format!("{message}\n\n{usage}\n\nRun '{program} --help' for more information");
+            return Words { text, code: 125 };
+        }
+        Err(Stop::Help | Stop::Count(_)) => {
+            return Words { text: style.program(&global(), ABOUT), code: 0 };
+        }
+    };
+    let text = |name: &str| flags.get_one::<String>(name).map(String::as_str);
+    if flags.get_flag("version") {
+        return Words { text: version::line(style), code: 0 };
+    }
+    if flags.contains_id("host") || text("context").is_some_and(|context| context != "default") {
+        let text = format!(
+            "{program}: there is no daemon to connect to: {program} does the work itself, as this user\n\
+             hint: leave out --host and --context"
+        );
+        return Words { text, code: 1 };
+    }
+    let level = text("log-level");
+    if let Some(level) = level {
+        if !matches!(level, "debug" | "info" | "warn" | "error" | "fatal") {
+            return Words { text: format!("Unable to parse logging level: {level}"), code: 1 };
+        }
+    }
+    let debug = flags.get_flag("debug") || level == Some("debug");
+    let config = text("config").map(PathBuf::from);
+    dispatch(&rest, style, debug, config)
+}
+
+fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>) -> Words {
+    let program = style.program;
+    let Some(first) = rest.first() else {
+        return Words { text: style.program(&global(), ABOUT), code: 0 };
+    };
+    let mut path = first.clone();
+    let mut words = &rest[1..];
+    if first == "help" {
+        return help_on(words, style);
+    }
+    if first == generate::ROLE {
+        return generate::main(words);
+    }
+    if let Some(group) = tree::GROUPS.iter().find(|group| group.name == first) {
+        match words.first() {
+            None => return Words { text: style.group(group), code: 0 },
+            Some(word) if word == "--help" || word == "-h" => {
+                return Words { text: style.group(group), code: 0 };
+            }
+            Some(word) if word.starts_with('-') => {
+                let ask = format!("Run '{program} {first} --help' for more information");
+                let text = format!("unknown flag: {word}\n\nUsage:  {program} {first} COMMAND\n\n{ask}");
+                return Words { text, code: 125 };
+            }
+            Some(word) => {
+                path = format!("{first} {word}");
+                words = &words[1..];
+            }
+        }
+    }
+    let Some(spec) = tree::find(&path) else { return unknown(&path, style) };
+    let matches = match grammar::parse(spec.command(), &spec.rules, words) {
+        Ok(matches) => matches,
+        Err(stop) => return report::stopped(stop, spec, &path, style),
+    };
+    let session = Session::new(style.clone(), path, debug, config);
+    match (spec.run)(&matches, &session) {
+        Ok(code) => Words { text: String::new(), code },
+        Err(error) => report::failed(&error, spec, &session.path, style),
+    }
+}
+
+/// Answers `help COMMAND`.
+fn help_on(words: &[String], style: &Style) -> Words {
+    let path = words.join(" ");
+    let text = if path.is_empty() {
+        style.program(&global(), ABOUT)
+    } else if let Some(spec) = tree::find(&path) {
+        style.command(spec, &path)
+    } else if let Some(group) = tree::GROUPS.iter().find(|group| group.name == path) {
+        style.group(group)
+    } else {
+        let text = format!("unknown help topic: {path}");
+        return Words { text, code: 1 };
+    };
+    Words { text, code: 0 }
+}
+
+fn unknown(path: &str, style: &Style) -> Words {
+    let program = style.program;
+    let text = match path.split_once(' ') {
+        Some((group, _)) => format!(
+            "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group}\n\n\
+             Run '{program} {group} --help' for more information"
+        ),
+        None => format!(
+            "{program}: unknown command: {program} {path}\n\nRun '{program} --help' for more information"
+        ),
+    };
+    Words { text, code: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: Style = Style { program: "docker", width: 80 };
+
+    fn say(line: &str) -> (String, u8) {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let words = answer(&words, &STYLE);
+        (words.text, words.code)
+    }
+
+    #[test]
+    fn answers_without_a_command() {
+        let (help, code) = say("");
+        assert_eq!(code, 0);
+        assert!(help.starts_with("Usage:  docker [OPTIONS] COMMAND\n"), "{help}");
+        assert!(help.contains("\nCommon Commands:\n  run         Create and run a new container from an image\n"));
+        assert_eq!(say("--help"), (help.clone(), 0));
+        assert_eq!(say("help"), (help, 0));
+        assert!(say("help ps").0.starts_with("Usage:  docker ps [OPTIONS]\n"));
+    }
+
+    #[test]
+    fn complains_in_dockers_words() {
+        let text = "docker: unknown command: docker foo\n\nRun 'docker --help' for more information";
+        assert_eq!(say("foo"), (text.to_owned(), 1));
+        let text = "docker: unknown command: docker container foo\n\nUsage:  docker container\n\n\
+                    Run 'docker container --help' for more information";
+        assert_eq!(say("container foo"), (text.to_owned(), 1));
+        let text = "unknown flag: --foo\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\n\
+                    Run 'docker --help' for more information";
+        assert_eq!(say("--foo ps"), (text.to_owned(), 125));
+        assert_eq!(say("-l loud ps"), ("Unable to parse logging level: loud".to_owned(), 1));
+        let (text, code) = say("-H tcp://x ps");
+        assert!(code == 1 && text.contains("no daemon"), "{text}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The progress of a pull: live on a terminal, else a line for each step, as Docker prints them.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::format::units::human_size;
+use crate::image::{LayerProgress, Progress};
+
+/// Writes progress to standard output, or to standard error where standard output is for an answer.
+pub(super) struct Reporter {
+    live: Option<MultiProgress>,
+    bars: Mutex<HashMap<String, ProgressBar>>,
+    to_stderr: bool,
+}
+
+impl Reporter {
+    /// Makes one. `to_stdout` is whether it may write there; the role that fetches for `run` may not.
+    pub(super) fn new(to_stdout: bool) -> Self {
+        let to_stderr = !to_stdout;
+        let is_terminal =
+            if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+        let target = if to_stderr { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() };
+        let live = is_terminal.then(|| MultiProgress::with_draw_target(target));
+        Self { live, bars: Mutex::new(HashMap::new()), to_stderr }
+    }
+
+    /// Leaves the last state on the terminal.
+    pub(super) fn finish(&self) {
+        for bar in self.bars().values() {
+            bar.finish();
+        }
+    }
+
+    fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, text: &str) {
+        // Nobody reads it any more: the work goes on.
+        let _ = if self.to_stderr {
+            writeln!(std::io::stderr(), "{text}")
+        } else {
+            writeln!(std::io::stdout(), "{text}")
+        };
+    }
+}
+
+impl Progress for Reporter {
+    fn message(&self, text: &str) {
+        match &self.live {
+            Some(live) => {
+                let _ = live.println(text);
+            }
+            None => self.line(text),
+        }
+    }
+
+    fn layer(&self, id: &str, state: LayerProgress) {
+        let Some(live) = &self.live else {
+            if let Some(step) = step(state) {
+                self.line(&format!("{id}: {step}"));
+            }
+            return;
+        };
+        let mut bars = self.bars();
+        let bar = bars.entry(id.to_owned()).or_insert_with(|| {
+            let bar = live.add(ProgressBar::new(0));
+            if let Ok(style) = ProgressStyle::with_template("{prefix}: {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(id.to_owned());
+            bar
+        });
+        bar.set_message(match state {
+            LayerProgress::Downloading(now, total) => meter("Downloading", now, total),
+            LayerProgress::Extracting(now, total) => meter("Extracting", now, total),
+            state => step(state).unwrap_or_default().to_owned(),
+        });
+    }
+}
+
+/// Returns the words for a step; nothing for what has no end of its own.
+fn step(state: LayerProgress) -> Option<&'static str> {
+    Some(match state {
+        LayerProgress::PullingFsLayer => "Pulling fs layer",
+        LayerProgress::Waiting => "Waiting",
+        LayerProgress::VerifyingChecksum => "Verifying Checksum",
+        LayerProgress::DownloadComplete => "Download complete",
+        LayerProgress::PullComplete => "Pull complete",
+        LayerProgress::AlreadyExists => "Already exists",
+        LayerProgress::Downloading(..) | LayerProgress::Extracting(..) => return None,
+    })
+}
+
+/// Draws `Downloading [=====>     ]  1.2MB/3.4MB`.
+fn meter(what: &str, now: u64, total: u64) -> String {
+    const WIDTH: u64 = 50;
+    let now_text = human_size(now, 4);
+    if total == 0 {
+        return format!("{what}  {now_text}");
+    }
+    let filled = usize::try_from((now.min(total) * WIDTH) / total).unwrap_or(0);
+    let width = usize::try_from(WIDTH).unwrap_or(0);
+    let bar = if filled >= width {
+        "=".repeat(width)
+    } else {
+        format!("{}>{}", "=".repeat(filled), " ".repeat(width - filled - 1))
+    };
+    format!("{what} [{bar}]  {now_text}/{}", human_size(total, 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_a_meter() {
+        assert_eq!(meter("Downloading", 500, 1000), format!("Downloading [{}>{}]  500B/1kB", "=".repeat(25), " ".repeat(24)));
+        assert_eq!(meter("Extracting", 10, 10), format!("Extracting [{}]  10B/10B", "=".repeat(50)));
+        assert_eq!(meter("Downloading", 5, 0), "Downloading  5B");
+    }
+}

@@ -1,0 +1,209 @@
+//! `pull`: an image from a registry.
+//!
+//! Pulling unpacks, and unpacking is done as root of the ancestor user namespace, which a process cannot leave
+//! again. So `run` and `create` have a process of its own do it: this program in the role [`ROLE`], which
+//! reports on its standard error and says on its standard output what went wrong.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, FromArgMatches};
+
+use super::create::platform;
+use super::grammar::{Arity, Rules};
+use super::help::Style;
+use super::progress::Reporter;
+use super::report::response;
+use super::session::Session;
+use super::tree::Spec;
+use crate::idmap::Ancestor;
+use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
+use crate::oci::{Digest, Platform, Reference};
+use crate::registry::{Access, Client, Mirror, Proxies};
+use crate::store::MapKey;
+
+/// `pull`
+pub(super) const SPEC: Spec = Spec {
+    paths: &["image pull", "pull"],
+    about: "Download an image from a registry",
+    usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+    rules: Rules { arity: Arity::Exactly(1), interspersed: true, absent: &[] },
+    define: PullArgs::augment_args,
+    run: |matches, session| run(&PullArgs::from_arg_matches(matches)?, session),
+};
+
+/// The hidden role's name on the command line.
+pub const ROLE: &str = "__fetch";
+
+#[derive(Debug, Args)]
+struct PullArgs {
+    /// Download every tag of the repository
+    #[arg(long, short, hide = true)]
+    all_tags: bool,
+    /// Accepted; signatures of images are not looked at
+    #[arg(long, hide = true)]
+    disable_content_trust: bool,
+    /// Platform of the image, where it has several
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Suppress everything but the image's name
+    #[arg(long, short)]
+    quiet: bool,
+    /// Image
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// What is to be fetched.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) reference: &'a str,
+    pub(super) platform: Option<&'a Platform>,
+    pub(super) quiet: bool,
+}
+
+fn run(args: &PullArgs, session: &Session) -> Result<u8> {
+    let reference = Reference::parse(&args.name)?;
+    if args.all_tags {
+        bail!("--all-tags is not supported yet: name the tags");
+    }
+    let whole = reference.clone().with_default_tag();
+    if reference.tag().is_none() && reference.digest().is_none() && !args.quiet {
+        session.print("Using default tag: latest\n")?;
+    }
+    let platform = platform(session, args.platform.as_deref())?;
+    let wanted = Wanted { reference: &args.name, platform: platform.as_ref(), quiet: args.quiet };
+    let mut out = std::io::stdout();
+    pull(session, &wanted, &mut out).map_err(response)?;
+    let name = if args.quiet { full_name(&whole) } else { whole.to_string() };
+    session.print(&format!("{name}\n"))?;
+    Ok(0)
+}
+
+/// Returns the name that Docker prints last: with the default domain.
+fn full_name(reference: &Reference) -> String {
+    reference.to_string()
+}
+
+/// Enters the ancestor user namespace, for good, and says how files are unpacked there.
+pub(super) fn enter(session: &Session) -> Result<(Ancestor, Mapping)> {
+    let identity = session.identity()?;
+    let store = session.store()?;
+    let ancestor = Ancestor::enter(&store.root().join("locks"), &identity)?;
+    Ok((ancestor, Mapping { key: MapKey::of(&identity.map.text()), owners: Owners::of(&identity.map) }))
+}
+
+/// Pulls an image in this process, and tells of it on `out`.
+fn pull(session: &Session, wanted: &Wanted<'_>, out: &mut dyn std::io::Write) -> Result<()> {
+    let reference = Reference::parse(wanted.reference)?.with_default_tag();
+    let store = session.store()?;
+    if image::is_hello(&reference) {
+        let (_ancestor, mapping) = enter(session)?;
+        image::hello(store, &mapping)?;
+        return Ok(());
+    }
+    let client = Client::new(access(session, &reference)?);
+    let (_ancestor, mapping) = enter(session)?;
+    let reporter = Reporter::new(!wanted.quiet);
+    let progress: &dyn Progress = if wanted.quiet { &Quiet } else { &reporter };
+    let pulled = image::pull(store, &mapping, &client, &reference, wanted.platform, progress)?;
+    reporter.finish();
+    if !wanted.quiet {
+        let name = reference.familiar();
+        let status = match pulled.status {
+            PullStatus::UpToDate => format!("Image is up to date for {name}"),
+            PullStatus::Downloaded => format!("Downloaded newer image for {name}"),
+        };
+        writeln!(out, "Digest: {}\nStatus: {status}", pulled.digest)
+            .context("write to standard output")?;
+    }
+    Ok(())
+}
+
+/// Says how the registry of an image is reached: by the settings, and Docker's credentials.
+fn access(session: &Session, reference: &Reference) -> Result<Access> {
+    let settings = session.settings()?;
+    let mut access = Access {
+        proxies: Proxies::read(|name| std::env::var(name).ok()),
+        ..Access::default()
+    };
+    let mut hosts = vec![reference.domain().to_owned()];
+    for (domain, registry) in &settings.registries {
+        if registry.insecure {
+            access.insecure.push(domain.clone());
+        }
+        let mirrors: Vec<Mirror> =
+            registry.mirrors.iter().map(|url| Mirror::parse(url)).collect::<Result<_, _>>()?;
+        if domain == reference.domain() {
+            hosts.extend(registry.mirrors.iter().filter_map(|url| Some(url.split_once("://")?.1.to_owned())));
+        }
+        access.mirrors.insert(domain.clone(), mirrors);
+    }
+    let mut credentials = BTreeMap::new();
+    for host in hosts {
+        if let Some(found) = image::credentials(&settings.docker_config, &host)? {
+            credentials.insert(host, found);
+        }
+    }
+    access.credentials = credentials;
+    Ok(access)
+}
+
+/// Has another process pull an image.
+pub(super) fn fetch(session: &Session, wanted: &Wanted<'_>) -> Result<()> {
+    // A name that can be none is known here.
+    Reference::parse(wanted.reference)?;
+    let platform = wanted.platform.map(ToString::to_string).unwrap_or_default();
+    let quiet = if wanted.quiet { "quiet" } else { "" };
+    spawn(session, &["pull", wanted.reference, &platform, quiet])
+}
+
+/// Has another process unpack an image that is here, under this user's mapping.
+pub(super) fn unpack(session: &Session, id: &Digest) -> Result<()> {
+    spawn(session, &["unpack", &id.to_string()])
+}
+
+fn spawn(session: &Session, words: &[&str]) -> Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(ROLE);
+    command.arg(session.docker_config_dir.as_deref().unwrap_or(std::path::Path::new("")));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let output = command.output().context("start the process that fetches images")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    if message.is_empty() {
+        bail!("the process that fetches images ended: {}", output.status);
+    }
+    Err(response(anyhow!(message)))
+}
+
+/// The entry point of the role.
+pub fn role(words: &[String]) -> ExitCode {
+    let done = (|| {
+        let [config, verb, what, rest @ ..] = words else { bail!("want a verb and its object") };
+        let config = Some(config).filter(|config| !config.is_empty()).map(Into::into);
+        let session = Session::new(Style { program: "coracle", width: 80 }, String::new(), false, config);
+        if verb == "unpack" {
+            let id: Digest = what.parse()?;
+            let store = session.store()?;
+            let image = image::open(store, &id)?;
+            let (_ancestor, mapping) = enter(&session)?;
+            return image::ensure_layers(store, &image.record, &mapping).map(|_| ());
+        }
+        let platform = rest.first().filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?;
+        let quiet = rest.get(1).is_some_and(|word| word == "quiet");
+        let wanted = Wanted { reference: what, platform: platform.as_ref(), quiet };
+        pull(&session, &wanted, &mut std::io::stderr())
+    })();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stdout(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Docker's flags of `run` and `create` that coracle does not have yet, and what each waits for.
+
+use crate::cli::grammar::Absent;
+
+const CGROUP: &str = "resource limits need a delegated cgroup, which coracle does not make yet";
+const BRIDGE: &str = "there are no bridge networks yet; use --network host or none";
+const HEALTH: &str = "health checks are not run yet";
+const WINDOWS: &str = "it is for containers of Windows";
+const NAMESPACE: &str = "a namespace cannot be shared yet";
+
+/// The table.
+pub(in crate::cli) const ABSENT: &[Absent] = &[
+    value("blkio-weight", CGROUP, &["0"]),
+    value("blkio-weight-device", CGROUP, &[]),
+    value("cgroup-parent", CGROUP, &[""]),
+    value("cgroupns", NAMESPACE, &["", "private"]),
+    value("cpu-count", WINDOWS, &["0"]),
+    value("cpu-percent", WINDOWS, &["0"]),
+    value("cpu-period", CGROUP, &["0"]),
+    value("cpu-quota", CGROUP, &["0"]),
+    value("cpu-rt-period", CGROUP, &["0"]),
+    value("cpu-rt-runtime", CGROUP, &["0"]),
+    Absent { short: Some('c'), ..value("cpu-shares", CGROUP, &["0"]) },
+    value("cpus", CGROUP, &["0", "0.0"]),
+    value("cpuset-cpus", CGROUP, &[""]),
+    value("cpuset-mems", CGROUP, &[""]),
+    value("device-cgroup-rule", CGROUP, &[]),
+    value("device-read-bps", CGROUP, &[]),
+    value("device-read-iops", CGROUP, &[]),
+    value("device-write-bps", CGROUP, &[]),
+    value("device-write-iops", CGROUP, &[]),
+    value("dns", BRIDGE, &[]),
+    value("dns-option", BRIDGE, &[]),
+    value("dns-search", BRIDGE, &[]),
+    value("gpus", "devices of vendors are not looked up yet; name them with --device", &[]),
+    value("health-cmd", HEALTH, &[""]),
+    value("health-interval", HEALTH, &["0", "0s"]),
+    value("health-retries", HEALTH, &["0"]),
+    value("health-start-interval", HEALTH, &["0", "0s"]),
+    value("health-start-period", HEALTH, &["0", "0s"]),
+    value("health-timeout", HEALTH, &["0", "0s"]),
+    value("io-maxbandwidth", WINDOWS, &["0"]),
+    value("io-maxiops", WINDOWS, &["0"]),
+    value("ip", BRIDGE, &[""]),
+    value("ip6", BRIDGE, &[""]),
+    value("ipc", NAMESPACE, &["", "private"]),
+    value("isolation", WINDOWS, &["", "default"]),
+    value("kernel-memory", CGROUP, &["0"]),
+    value("link", BRIDGE, &[]),
+    value("link-local-ip", BRIDGE, &[]),
+    value("log-opt", "the log has no options yet", &[]),
+    value("mac-address", BRIDGE, &[""]),
+    Absent { short: Some('m'), ..value("memory", CGROUP, &["0"]) },
+    value("memory-reservation", CGROUP, &["0"]),
+    value("memory-swap", CGROUP, &["0"]),
+    value("memory-swappiness", CGROUP, &["-1"]),
+    value("network-alias", BRIDGE, &[]),
+    value("net-alias", BRIDGE, &[]),
+    switch("oom-kill-disable", CGROUP),
+    value("oom-score-adj", "the score is not set yet", &["0"]),
+    value("pid", NAMESPACE, &["", "private"]),
+    value("pids-limit", CGROUP, &["0", "-1"]),
+    Absent { short: Some('p'), ..value("publish", BRIDGE, &[]) },
+    Absent { short: Some('P'), ..switch("publish-all", BRIDGE) },
+    value("runtime", "there is only coracle's own", &["", "coracle", "runc"]),
+    value("storage-opt", "the file system of the store sets the limits", &[]),
+    switch("use-api-socket", "there is no API socket yet"),
+    value("userns", "every container has a user namespace of its own", &[""]),
+    value("uts", NAMESPACE, &["", "private"]),
+    value("volume-driver", "volumes are local directories", &["", "local"]),
+    value("volumes-from", "name the volumes with -v", &[]),
+];
+
+const fn value(long: &'static str, reason: &'static str, harmless: &'static [&'static str]) -> Absent {
+    Absent { long, short: None, takes_value: true, harmless, reason }
+}
+
+const fn switch(long: &'static str, reason: &'static str) -> Absent {
+    Absent { long, short: None, takes_value: false, harmless: &["false"], reason }
+}

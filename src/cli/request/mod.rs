@@ -1,0 +1,301 @@
+//! The flags of `run` and `create`, and the request that they make.
+
+mod absent;
+mod mount;
+mod value;
+mod variables;
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+use super::grammar::integer;
+use super::report::misuse;
+use super::session::Session;
+use crate::container::{Attach, CreateRequest, Ulimit};
+
+pub(super) use absent::ABSENT;
+pub(super) use value::detach_keys;
+pub(super) use variables::{environment, parse_env};
+
+/// What `run` and `create` have in common.
+#[derive(Debug, Args)]
+pub(super) struct ContainerFlags {
+    /// Add a line to the container's /etc/hosts (host:ip)
+    #[arg(long, value_name = "list", value_parser = value::parse_extra_host)]
+    add_host: Vec<String>,
+    /// Add an annotation for the runtime
+    #[arg(long, value_name = "map")]
+    annotation: Vec<String>,
+    /// Attach to STDIN, STDOUT or STDERR
+    #[arg(long, short, value_name = "list", value_parser = value::parse_stream)]
+    pub(super) attach: Vec<String>,
+    /// Add Linux capabilities
+    #[arg(long, value_name = "list")]
+    cap_add: Vec<String>,
+    /// Drop Linux capabilities
+    #[arg(long, value_name = "list")]
+    cap_drop: Vec<String>,
+    /// Write the container's ID to this file
+    #[arg(long, value_name = "string")]
+    pub(super) cidfile: Option<String>,
+    /// Show a device of the host in the container
+    #[arg(long, value_name = "list")]
+    device: Vec<String>,
+    /// Accepted; signatures of images are not looked at
+    #[arg(long, hide = true)]
+    disable_content_trust: bool,
+    /// NIS domain name of the container
+    #[arg(long, value_name = "string")]
+    domainname: Option<String>,
+    /// Program to run in place of the image's ENTRYPOINT
+    #[arg(long, value_name = "string")]
+    entrypoint: Option<String>,
+    /// Set environment variables
+    #[arg(long, short, value_name = "list", value_parser = parse_env)]
+    env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "list")]
+    env_file: Vec<String>,
+    /// Declare a port or a range of ports
+    #[arg(long, value_name = "list")]
+    expose: Vec<String>,
+    /// Add supplementary groups
+    #[arg(long, value_name = "list")]
+    group_add: Vec<String>,
+    /// Host name of the container
+    #[arg(long, short = 'h', value_name = "string")]
+    hostname: Option<String>,
+    /// Run an init as process 1 that passes on signals and reaps children
+    #[arg(long)]
+    init: bool,
+    /// Keep STDIN open even if not attached
+    #[arg(long, short)]
+    pub(super) interactive: bool,
+    /// Set labels
+    #[arg(long, short, value_name = "list", value_parser = variables::parse_label)]
+    label: Vec<String>,
+    /// Read labels from a file, one a line
+    #[arg(long, value_name = "list")]
+    label_file: Vec<String>,
+    /// How output is logged: json-file or none
+    #[arg(long, value_name = "string")]
+    log_driver: Option<String>,
+    /// Mount a directory, a volume or memory
+    #[arg(long, value_name = "mount", value_parser = mount::parse_mount)]
+    mount: Vec<String>,
+    /// Name of the container
+    #[arg(long, value_name = "string")]
+    name: Option<String>,
+    /// Network of the container: none or host
+    #[arg(long, alias = "net", value_name = "network")]
+    network: Vec<String>,
+    /// Run no health check
+    #[arg(long)]
+    no_healthcheck: bool,
+    /// Platform of the image, where it has several
+    #[arg(long, value_name = "string")]
+    pub(super) platform: Option<String>,
+    /// Give the container everything a user namespace can give
+    #[arg(long)]
+    privileged: bool,
+    /// When to pull the image ("always", "missing", "never")
+    #[arg(long, value_name = "string", default_value = "missing")]
+    pub(super) pull: String,
+    /// Suppress the pull output
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+    /// Mount the container's root file system read-only
+    #[arg(long)]
+    read_only: bool,
+    /// What to do when the container ends
+    #[arg(long, value_name = "string", default_value = "no")]
+    restart: String,
+    /// Remove the container and its unnamed volumes when it ends
+    #[arg(long)]
+    pub(super) rm: bool,
+    /// Security options
+    #[arg(long, value_name = "list")]
+    security_opt: Vec<String>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "bytes", value_parser = value::parse_bytes)]
+    shm_size: Option<u64>,
+    /// Signal that stops the container
+    #[arg(long, value_name = "string")]
+    stop_signal: Option<String>,
+    /// Seconds to wait after the stop signal before killing
+    #[arg(long, value_name = "int", value_parser = integer)]
+    stop_timeout: Option<i64>,
+    /// Set kernel parameters of the container's namespaces
+    #[arg(long, value_name = "map", value_parser = value::parse_sysctl)]
+    sysctl: Vec<String>,
+    /// Mount memory at a directory
+    #[arg(long, value_name = "list")]
+    tmpfs: Vec<String>,
+    /// Give the container a terminal
+    #[arg(long, short)]
+    pub(super) tty: bool,
+    /// Set resource limits (name=soft[:hard])
+    #[arg(long, value_name = "ulimit", value_parser = value::parse_ulimit)]
+    ulimit: Vec<Ulimit>,
+    /// User name or id (format: <name|uid>[:<group|gid>])
+    #[arg(long, short, value_name = "string")]
+    user: Option<String>,
+    /// Mount a directory or a volume
+    #[arg(long, short, value_name = "list")]
+    volume: Vec<String>,
+    /// Working directory inside the container
+    #[arg(long, short, value_name = "string")]
+    workdir: Option<String>,
+    /// Image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    /// Command and its arguments
+    #[arg(value_name = "COMMAND", allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl ContainerFlags {
+    /// Makes the request. `detach` says that nothing will be attached.
+    pub(super) fn request(&self, session: &Session, detach: bool) -> Result<CreateRequest> {
+        self.request_here(session, detach).map_err(misuse)
+    }
+
+    fn request_here(&self, session: &Session, detach: bool) -> Result<CreateRequest> {
+        let said = |message: String| anyhow!(message);
+        // A path that cannot be named any more matters only to a mount that is relative to it.
+        let here = std::env::current_dir().unwrap_or_default();
+        if !matches!(self.pull.as_str(), "always" | "missing" | "never") {
+            let message = "must be one of \"always\", \"missing\" or \"never\"";
+            anyhow::bail!("invalid pull option: '{}': {message}", self.pull);
+        }
+        let mut mounts = Vec::new();
+        for text in &self.volume {
+            mounts.push(mount::volume(text, &here).map_err(said)?);
+        }
+        for text in &self.mount {
+            mounts.push(mount::mount(text, &here).map_err(said)?);
+        }
+        let host = |name: &str| std::env::var(name).ok();
+        let mut env = environment(&self.env_file, &self.env, &host)?;
+        variables::add_proxies(&mut env, &session.docker_config()?);
+        let restart = value::restart(&self.restart).map_err(said)?;
+        if self.rm && restart != crate::container::RestartPolicy::No {
+            anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
+        }
+        let mut exposed_ports = std::collections::BTreeSet::new();
+        for text in &self.expose {
+            exposed_ports.extend(ports(text).map_err(said)?);
+        }
+        let networks: Vec<_> =
+            self.network.iter().map(|text| value::network(text).map_err(said)).collect::<Result<_>>()?;
+        anyhow::ensure!(networks.len() < 2, "a container can be in one network only, yet");
+        Ok(CreateRequest {
+            image_name: self.image.clone(),
+            name: self.name.clone().filter(|name| !name.is_empty()),
+            command: self.command.clone(),
+            entrypoint: self.entrypoint.clone().map(|program| {
+                if program.is_empty() { Vec::new() } else { vec![program] }
+            }),
+            env,
+            labels: variables::labels(&self.label_file, &self.label)?,
+            annotations: self.annotation.iter().map(|text| variables::pair(text)).collect(),
+            user: self.user.clone().filter(|user| !user.is_empty()),
+            working_dir: self.workdir.clone().filter(|dir| !dir.is_empty()),
+            hostname: self.hostname.clone().filter(|name| !name.is_empty()),
+            domainname: self.domainname.clone().unwrap_or_default(),
+            tty: self.tty,
+            open_stdin: self.interactive,
+            attach: self.attached(detach),
+            stop_signal: self.stop_signal.clone(),
+            stop_timeout: self.stop_timeout,
+            exposed_ports,
+            mounts,
+            tmpfs: mount::tmpfs(&self.tmpfs),
+            read_only: self.read_only,
+            init: self.init,
+            privileged: self.privileged,
+            cap_add: self.cap_add.iter().map(|text| value::capability(text)).collect(),
+            cap_drop: self.cap_drop.iter().map(|text| value::capability(text)).collect(),
+            security_opt: self.security_opt.iter().map(|text| value::security_opt(text)).collect::<Result<_>>()?,
+            ulimits: self.limits(),
+            shm_size: self.shm_size,
+            sysctls: self.sysctl.iter().map(|text| variables::pair(text)).collect(),
+            devices: self
+                .device
+                .iter()
+                .map(|text| value::device(text).map_err(said))
+                .collect::<Result<_>>()?,
+            group_add: self.group_add.clone(),
+            extra_hosts: self.add_host.clone(),
+            restart,
+            network: networks.into_iter().next().unwrap_or_default(),
+            auto_remove: self.rm,
+            cidfile: self.cidfile.clone().unwrap_or_default(),
+            log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
+        })
+    }
+
+    /// Says which streams are attached: those asked for, or else all but an input that is not open.
+    fn attached(&self, detach: bool) -> Attach {
+        let asked = |stream: &str| self.attach.iter().any(|name| name == stream);
+        if detach {
+            return Attach::default();
+        }
+        let by_default = self.attach.is_empty();
+        Attach {
+            stdin: self.interactive || asked("stdin"),
+            stdout: by_default || asked("stdout"),
+            stderr: by_default || asked("stderr"),
+        }
+    }
+
+    /// Returns the limits, sorted by name; of several for one name the last counts.
+    fn limits(&self) -> Vec<Ulimit> {
+        let by_name: std::collections::BTreeMap<_, _> =
+            self.ulimit.iter().map(|limit| (limit.name.as_str(), limit)).collect();
+        by_name.into_values().cloned().collect()
+    }
+}
+
+/// Reads `--expose`: `port[-port][/protocol]`.
+fn ports(text: &str) -> Result<Vec<String>, String> {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let invalid = || format!("invalid range format for --expose: {text}, error: invalid port");
+    let protocol = protocol.to_ascii_lowercase();
+    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(format!("invalid range format for --expose: {text}, error: invalid proto: {protocol}"));
+    }
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let first: u16 = first.parse().map_err(|_| invalid())?;
+    let last: u16 = last.parse().map_err(|_| invalid())?;
+    if first > last {
+        return Err(invalid());
+    }
+    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+}
+
+/// Says in Go's words why a file could not be opened: scripts know them.
+pub(super) fn open_error(path: &str, error: &std::io::Error) -> anyhow::Error {
+    let words = match error.raw_os_error() {
+        Some(code) => {
+            let text = std::io::Error::from_raw_os_error(code).to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+        None => error.to_string(),
+    };
+    anyhow!("open {}: {words}", Path::new(path).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_ports() {
+        assert_eq!(ports("80").unwrap(), ["80/tcp"]);
+        assert_eq!(ports("7-9/udp").unwrap(), ["7/udp", "8/udp", "9/udp"]);
+        assert!(ports("x").is_err() && ports("9-7").is_err() && ports("80/x").is_err());
+    }
+}

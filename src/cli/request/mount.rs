@@ -1,0 +1,340 @@
+//! `--volume`, `--mount` and `--tmpfs`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cli::format::units;
+use crate::container::{Mount, MountRequest, MountSource};
+
+/// How mounts of the host are shared, unless the user says.
+const PROPAGATION: &str = "rprivate";
+
+/// Reads `-v`: `[source:]target[:mode,…]`. A relative source begins with a dot and is below `here`.
+pub(super) fn volume(text: &str, here: &Path) -> Result<MountRequest, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(format!("invalid spec: {text}: empty section between colons"));
+    }
+    let (source, target, modes) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        // `target:mode` cannot be told from `source:target`, except that a target is absolute.
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, modes] => (Some(*source), *target, *modes),
+        _ => return Err(format!("invalid spec: {text}: too many colons")),
+    };
+    let is_path = source.is_some_and(|source| source.starts_with(['/', '.', '~']));
+    let mut mount = Mount { source: named(""), target: target.to_owned(), read_only: false };
+    if let Some(source) = source {
+        mount.source = if is_path {
+            let path = absolute(source, here);
+            MountSource::Bind { path, propagation: PROPAGATION.to_owned(), recursive: true }
+        } else {
+            named(source)
+        };
+    }
+    for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
+        let invalid = || Err(format!("invalid mode: {modes}"));
+        match (mode, &mut mount.source) {
+            ("ro" | "readonly", _) => mount.read_only = true,
+            // Relabelling is for SELinux, where it would do nothing to a user's own files; consistency is for
+            // machines where files are shared over a network.
+            ("rw" | "z" | "Z" | "consistent" | "cached" | "delegated" | "default", _) => {}
+            ("nocopy", MountSource::Volume { no_copy, .. }) => *no_copy = true,
+            (
+                "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared",
+                MountSource::Bind { propagation, .. },
+            ) => mode.clone_into(propagation),
+            _ => return invalid(),
+        }
+    }
+    Ok(MountRequest { mount, create_source: true })
+}
+
+fn named(name: &str) -> MountSource {
+    MountSource::Volume { name: name.to_owned(), anonymous: false, no_copy: false, subpath: String::new() }
+}
+
+/// Makes a path of the host absolute and short, without looking at it.
+fn absolute(path: &str, here: &Path) -> String {
+    let mut clean = PathBuf::from("/");
+    for part in here.join(path).components() {
+        match part {
+            std::path::Component::Normal(part) => clean.push(part),
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    clean.to_string_lossy().into_owned()
+}
+
+/// The fields of a `--mount`.
+#[derive(Debug, Default)]
+struct Fields {
+    kind: String,
+    source: String,
+    target: String,
+    read_only: bool,
+    create_source: bool,
+    bind: Vec<String>,
+    volume: Vec<String>,
+    tmpfs: Vec<String>,
+    propagation: String,
+    recursive: Option<bool>,
+    no_copy: bool,
+    subpath: String,
+    size: Option<u64>,
+    mode: Option<u32>,
+}
+
+/// Checks `--mount` as far as Docker's client does; [`mount`] reads it.
+pub(in crate::cli) fn parse_mount(text: &str) -> Result<String, String> {
+    fields(text).map(|_| text.to_owned())
+}
+
+/// Reads `--mount`: `type=…,source=…,target=…,…`.
+pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
+    let fields = fields(text)?;
+    let wrong = |what: &str| Err(format!("invalid mount config for type \"{}\": {what}", fields.kind));
+    let source = match fields.kind.as_str() {
+        "bind" if fields.source.is_empty() => return wrong("field Source must not be empty"),
+        "bind" => {
+            let relative = fields.source == "." || fields.source.starts_with("./") || fields.source.starts_with("..");
+            if !relative && !fields.source.starts_with('/') {
+                return wrong(&format!(
+                    "invalid mount path: '{}' mount path must be absolute",
+                    fields.source
+                ));
+            }
+            let propagation =
+                if fields.propagation.is_empty() { PROPAGATION.to_owned() } else { fields.propagation };
+            let recursive = fields.recursive.unwrap_or(true);
+            MountSource::Bind { path: absolute(&fields.source, here), propagation, recursive }
+        }
+        "volume" => MountSource::Volume {
+            name: fields.source,
+            anonymous: false,
+            no_copy: fields.no_copy,
+            subpath: fields.subpath,
+        },
+        "tmpfs" if !fields.source.is_empty() => return wrong("field Source must not be specified"),
+        "tmpfs" => MountSource::Tmpfs { size: fields.size, mode: fields.mode },
+        "image" | "npipe" | "cluster" => {
+            return Err(format!("--mount type={} is not supported yet", fields.kind));
+        }
+        _ => return wrong("mount type unknown"),
+    };
+    let mount = Mount { source, target: fields.target, read_only: fields.read_only };
+    Ok(MountRequest { mount, create_source: fields.create_source })
+}
+
+fn fields(text: &str) -> Result<Fields, String> {
+    let mut fields = Fields { kind: "volume".to_owned(), ..Fields::default() };
+    for field in split_csv(text)? {
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key.to_ascii_lowercase(), Some(value.to_owned())),
+            None => (field.to_ascii_lowercase(), None),
+        };
+        set(&mut fields, &field, &key, value)?;
+    }
+    for (given, kind) in [(&fields.bind, "bind"), (&fields.volume, "volume"), (&fields.tmpfs, "tmpfs")] {
+        if !given.is_empty() && fields.kind != kind {
+            return Err(format!("cannot mix '{kind}-*' options with mount type '{}'", fields.kind));
+        }
+    }
+    if fields.target.is_empty() {
+        return Err("target is required".to_owned());
+    }
+    Ok(fields)
+}
+
+fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Result<(), String> {
+    let truth = |value: Option<&str>| match value {
+        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some(value) => Err(format!("invalid value for {key}: {value}")),
+    };
+    match key {
+        "readonly" | "ro" => {
+            fields.read_only = truth(value.as_deref())?;
+            return Ok(());
+        }
+        "volume-nocopy" => {
+            fields.no_copy = truth(value.as_deref())?;
+            fields.volume.push(key.to_owned());
+            return Ok(());
+        }
+        "bind-nonrecursive" => {
+            fields.recursive = Some(!truth(value.as_deref())?);
+            fields.bind.push(key.to_owned());
+            return Ok(());
+        }
+        "bind-create-src" => {
+            fields.create_source = truth(value.as_deref())?;
+            fields.bind.push(key.to_owned());
+            return Ok(());
+        }
+        _ => {}
+    }
+    let Some(value) = value else {
+        return Err(format!("invalid field '{field}' must be a key=value pair"));
+    };
+    let unbuilt = || Err(format!("--mount with {key} is not supported yet"));
+    match key {
+        "type" => fields.kind = value.to_ascii_lowercase(),
+        "source" | "src" => fields.source = value,
+        "target" | "dst" | "destination" => fields.target = value,
+        "consistency" => {}
+        "bind-propagation" => {
+            let value = value.to_ascii_lowercase();
+            if !matches!(value.as_str(), "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared") {
+                return Err(format!("invalid value for bind-propagation: {value}"));
+            }
+            fields.propagation = value;
+            fields.bind.push(key.to_owned());
+        }
+        "bind-recursive" => {
+            fields.bind.push(key.to_owned());
+            fields.recursive = match value.as_str() {
+                "enabled" | "writable" => Some(true),
+                "disabled" => Some(false),
+                "readonly" => return unbuilt(),
+                _ => return Err(format!("invalid value for bind-recursive: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")")),
+            };
+        }
+        "volume-subpath" => {
+            fields.subpath = value;
+            fields.volume.push(key.to_owned());
+        }
+        "volume-driver" if matches!(value.as_str(), "" | "local") => fields.volume.push(key.to_owned()),
+        "volume-label" | "volume-driver" | "volume-opt" | "image-subpath" => return unbuilt(),
+        "tmpfs-size" => {
+            let size = units::memory(&value).ok().and_then(|size| u64::try_from(size).ok());
+            fields.size = Some(size.ok_or_else(|| format!("invalid value for {key}: {value}"))?);
+            fields.tmpfs.push(key.to_owned());
+        }
+        "tmpfs-mode" => {
+            let mode = u32::from_str_radix(&value, 8).ok();
+            fields.mode = Some(mode.ok_or_else(|| format!("invalid value for {key}: {value}"))?);
+            fields.tmpfs.push(key.to_owned());
+        }
+        _ => return Err(format!("unexpected key '{key}' in '{field}'")),
+    }
+    Ok(())
+}
+
+/// Splits at commas; a field in double quotes may hold some.
+fn split_csv(text: &str) -> Result<Vec<String>, String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let last = fields.len() - 1;
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                fields[last].push('"');
+            }
+            '"' if quoted || fields[last].is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => fields[last].push(c),
+        }
+    }
+    if quoted { Err("parse error: extraneous or missing \" in quoted-field".to_owned()) } else { Ok(fields) }
+}
+
+/// Reads `--tmpfs`: `path[:options]`. Of several for one path the last counts.
+pub(super) fn tmpfs(words: &[String]) -> BTreeMap<String, String> {
+    let split = |word: &String| {
+        let (path, options) = word.split_once(':').unwrap_or((word, ""));
+        (path.to_owned(), options.to_owned())
+    };
+    words.iter().map(split).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(text: &str) -> Result<MountRequest, String> {
+        volume(text, Path::new("/here"))
+    }
+
+    fn m(text: &str) -> Result<MountRequest, String> {
+        mount(text, Path::new("/here"))
+    }
+
+    fn bind(path: &str, propagation: &str) -> MountSource {
+        MountSource::Bind { path: path.into(), propagation: propagation.into(), recursive: true }
+    }
+
+    #[test]
+    fn reads_volumes() {
+        let read = v("./a/../b:/c:ro,rslave").unwrap();
+        assert_eq!(read.mount.source, bind("/here/b", "rslave"));
+        assert!(read.mount.read_only && read.create_source && read.mount.target == "/c");
+        assert_eq!(v("..:/c").unwrap().mount.source, bind("/", "rprivate"));
+        assert_eq!(v("/a:/c:z").unwrap().mount.source, bind("/a", "rprivate"));
+        assert_eq!(v("name:/c").unwrap().mount.source, named("name"));
+        assert_eq!(v("/c").unwrap().mount.source, named(""));
+        let read = v("name:/c:nocopy").unwrap();
+        assert!(matches!(read.mount.source, MountSource::Volume { no_copy: true, .. }));
+    }
+
+    #[test]
+    fn refuses_bad_volumes_in_dockers_words() {
+        for (text, message) in [
+            (":ro", "invalid spec: :ro: empty section between colons"),
+            ("/a:", "invalid spec: /a:: empty section between colons"),
+            ("/a:/b:ro:rw", "invalid spec: /a:/b:ro:rw: too many colons"),
+            ("/a:/b:foo", "invalid mode: foo"),
+            ("/a:/b:nocopy", "invalid mode: nocopy"),
+            ("name:/b:rshared", "invalid mode: rshared"),
+        ] {
+            assert_eq!(v(text).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn reads_mounts() {
+        let read = m("type=bind,src=/a,dst=/b,readonly,bind-propagation=rshared,consistency=cached").unwrap();
+        assert_eq!(read.mount.source, bind("/a", "rshared"));
+        assert!(read.mount.read_only && !read.create_source);
+        let read = m("type=tmpfs,destination=/b,tmpfs-size=1m,tmpfs-mode=1770").unwrap();
+        assert_eq!(read.mount.source, MountSource::Tmpfs { size: Some(1 << 20), mode: Some(0o1770) });
+        let read = m("source=v,target=/b,volume-nocopy,volume-subpath=x").unwrap();
+        let MountSource::Volume { name, no_copy, subpath, .. } = read.mount.source else { panic!() };
+        assert_eq!((name.as_str(), no_copy, subpath.as_str()), ("v", true, "x"));
+        let read = m("\"src=with,comma\",dst=/b").unwrap();
+        assert_eq!(read.mount.source, named("with,comma"));
+        assert!(!m("src=a,dst=/b,ro=false").unwrap().mount.read_only);
+    }
+
+    #[test]
+    fn refuses_bad_mounts_in_dockers_words() {
+        for (text, message) in [
+            ("source=a", "target is required"),
+            ("foo", "invalid field 'foo' must be a key=value pair"),
+            ("type=bind,source=/a,target=/b,foo=bar", "unexpected key 'foo' in 'foo=bar'"),
+            ("type=bind,source=/a,target=/b,readonly=maybe", "invalid value for readonly: maybe"),
+            (
+                "type=bind,source=/a,target=/b,volume-nocopy=true",
+                "cannot mix 'volume-*' options with mount type 'bind'",
+            ),
+            ("type=tmpfs,target=/b,tmpfs-size=x", "invalid value for tmpfs-size: x"),
+            ("type=tmpfs,target=/b,tmpfs-mode=x", "invalid value for tmpfs-mode: x"),
+            ("type=bind,dst=/b", "invalid mount config for type \"bind\": field Source must not be empty"),
+            ("type=foo,dst=/b", "invalid mount config for type \"foo\": mount type unknown"),
+        ] {
+            assert_eq!(m(text).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn reads_tmpfs() {
+        let read = tmpfs(&["/a".into(), "/b:size=1m,mode=700".into()]);
+        assert_eq!(read["/a"], "");
+        assert_eq!(read["/b"], "size=1m,mode=700");
+    }
+}

@@ -1,0 +1,143 @@
+//! All commands, and how they are called.
+
+use anyhow::Result;
+use clap::{ArgMatches, Command};
+
+use super::grammar::Rules;
+use super::session::Session;
+
+/// One command. Its definitions are built only when it is called.
+#[derive(Debug)]
+pub(super) struct Spec {
+    /// The words that call it, the usual ones first: `container run`, `run`.
+    pub(super) paths: &'static [&'static str],
+    /// What it does.
+    pub(super) about: &'static str,
+    /// What follows its name.
+    pub(super) usage: &'static str,
+    /// The grammar of its words.
+    pub(super) rules: Rules,
+    /// Adds its flags and arguments to a command.
+    pub(super) define: fn(Command) -> Command,
+    /// Does it, and returns the exit code.
+    pub(super) run: fn(&ArgMatches, &Session) -> Result<u8>,
+}
+
+impl Spec {
+    /// Returns the words a call is known by: of several in the same place, the first.
+    pub(super) fn shown(&self, path: &str) -> &'static str {
+        let parent = parent(path);
+        self.paths.iter().copied().find(|other| self::parent(other) == parent).unwrap_or(self.paths[0])
+    }
+
+    /// Builds its definitions.
+    pub(super) fn command(&self) -> Command {
+        (self.define)(Command::new(self.paths[0]).about(self.about))
+    }
+}
+
+/// A command that only holds others.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+}
+
+/// The groups.
+pub(super) const GROUPS: &[Group] = &[
+    Group { name: "container", about: "Manage containers" },
+    Group { name: "image", about: "Manage images" },
+    Group { name: "system", about: "Show what there is and what can be had" },
+];
+
+/// The commands that help names first, in this order.
+pub(super) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
+
+/// Every command.
+pub(super) const COMMANDS: &[&Spec] = &[
+    &super::attach::SPEC,
+    &super::create::SPEC,
+    &super::exec::SPEC,
+    &super::history::SPEC,
+    &super::images::SPEC,
+    &super::import::SPEC,
+    &super::info::SPEC,
+    &super::inspect::SPEC,
+    &super::inspect::CONTAINER,
+    &super::inspect::IMAGE,
+    &super::kill::SPEC,
+    &super::load::SPEC,
+    &super::logs::SPEC,
+    &super::ps::SPEC,
+    &super::pull::SPEC,
+    &super::restart::SPEC,
+    &super::rm::SPEC,
+    &super::rmi::SPEC,
+    &super::run::SPEC,
+    &super::start::SPEC,
+    &super::stop::SPEC,
+    &super::tag::SPEC,
+    &super::version::SPEC,
+    &super::wait::SPEC,
+];
+
+/// Returns the group a path lies in; nothing at the top.
+fn parent(path: &str) -> Option<&str> {
+    path.split_once(' ').map(|(group, _)| group)
+}
+
+/// Finds the command called by a path.
+pub(super) fn find(path: &str) -> Option<&'static Spec> {
+    COMMANDS.iter().find(|spec| spec.paths.contains(&path)).copied()
+}
+
+/// Returns what stands in a group, or at the top: the last words of the usual paths, sorted.
+pub(super) fn members(group: Option<&str>) -> Vec<(&'static str, &'static Spec)> {
+    let mut found: Vec<(&'static str, &'static Spec)> = Vec::new();
+    for spec in COMMANDS {
+        if let Some(path) = spec.paths.iter().find(|path| parent(path) == group) {
+            found.push((path.rsplit(' ').next().unwrap_or(path), spec));
+        }
+    }
+    found.sort_by_key(|(name, _)| *name);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_well_defined() {
+        let mut paths = HashSet::new();
+        for spec in COMMANDS {
+            assert!(spec.paths.iter().all(|path| paths.insert(*path)), "{:?}", spec.paths);
+            assert!(spec.paths.iter().filter_map(|path| parent(path)).all(|group| GROUPS
+                .iter()
+                .any(|known| known.name == group)));
+            let command = spec.command();
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some() || arg.is_positional(), "{:?} {arg}", spec.paths);
+            }
+            for absent in spec.rules.absent {
+                let known = command.get_arguments().any(|arg| {
+                    arg.get_long() == Some(absent.long) || absent.short.is_some() && arg.get_short() == absent.short
+                });
+                assert!(!known, "{:?} --{}", spec.paths, absent.long);
+            }
+            command.debug_assert();
+        }
+        assert!(COMMON.iter().all(|name| find(name).is_some()));
+    }
+
+    #[test]
+    fn knows_paths_by_their_usual_words() {
+        let ps = find("container ps").unwrap();
+        assert_eq!(ps.shown("container ps"), "container ls");
+        assert_eq!(ps.shown("ps"), "ps");
+        let names: Vec<_> = members(Some("image")).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["history", "import", "inspect", "load", "ls", "pull", "rm", "tag"]);
+    }
+}

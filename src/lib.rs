@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main      → cli, settings, and the entry functions of the hidden roles
-//! cli       → compose build container image network volume oci settings
+//! cli       → compose build container image network volume registry store idmap oci settings
 //! compose   → build container image network volume oci
 //! build     → image network runtime store idmap oci            (not container)
 //! container → image network volume runtime store idmap oci sys

@@ -1,3 +1,16 @@
 //! The program: words from the command line to one of its roles.
 
-fn main() {}
+use std::process::ExitCode;
+
+use coracle::{cli, container};
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    // The hidden roles come first, and cost nothing.
+    match words.nth(1).as_ref().and_then(|word| word.to_str()) {
+        Some(container::supervise::ROLE) => container::supervise::main(),
+        Some(container::DRAIN_ROLE) => container::drain(),
+        Some(cli::FETCH_ROLE) => cli::fetch(words),
+        _ => cli::main(std::env::args_os()),
+    }
+}

@@ -17,8 +17,8 @@ pub(super) enum Stop {
     Help,
     /// A flag is wrong.
     Flag(String),
-    /// There are too few arguments or too many: these.
-    Count(usize),
+    /// There are too few arguments or too many.
+    Count,
     /// The flag is one of Docker's that coracle does not have.
     Missing(String),
 }
@@ -74,7 +74,7 @@ pub(super) fn parse(command: Command, rules: &Rules, words: &[String]) -> Result
     let mut reader = Reader { command: &command, rules, given: BTreeMap::new(), order: 0 };
     let arguments = reader.read(words)?;
     if !rules.arity.allows(arguments.len()) {
-        return Err(Stop::Count(arguments.len()));
+        return Err(Stop::Count);
     }
     let mut given: Vec<_> = reader.given.into_values().flatten().collect();
     given.sort_by_key(|(order, _)| *order);
@@ -84,7 +84,7 @@ pub(super) fn parse(command: Command, rules: &Rules, words: &[String]) -> Result
     line.extend(arguments);
     let flags: Vec<(String, String)> =
         command.get_arguments().filter_map(|arg| Some((arg.get_long()?.to_owned(), title(arg)))).collect();
-    command.disable_help_flag(true).try_get_matches_from(line).map_err(|error| explain(&error, &flags))
+    command.try_get_matches_from(line).map_err(|error| explain(&error, &flags))
 }
 
 /// Parses the flags before a command's name, and returns them with the words from that name on.
@@ -328,6 +328,7 @@ mod tests {
     fn command() -> Command {
         let switch = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
         Command::new("run")
+            .disable_help_flag(true)
             .arg(switch("interactive").short('i'))
             .arg(switch("tty").short('t'))
             .arg(switch("rm"))
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn counts_arguments_and_offers_help() {
-        assert!(matches!(read("--rm"), Err(Stop::Count(0))));
+        assert!(matches!(read("--rm"), Err(Stop::Count)));
         assert!(matches!(read("--rm --help"), Err(Stop::Help)));
         assert!(matches!(read("-h"), Err(Stop::Help)));
         assert!(read("img --help").is_ok());

@@ -11,6 +11,7 @@
 mod attach;
 mod create;
 mod exec;
+mod filter;
 mod format;
 mod generate;
 mod grammar;
@@ -23,6 +24,8 @@ mod inspect;
 mod kill;
 mod load;
 mod logs;
+mod pattern;
+mod progress;
 mod ps;
 mod pull;
 mod report;
@@ -36,6 +39,7 @@ mod start;
 mod stop;
 mod tag;
 mod tree;
+mod verbs;
 mod version;
 mod wait;
 
@@ -53,6 +57,14 @@ use self::session::Session;
 
 /// What the program is, in a line.
 const ABOUT: &str = "Containers for one user: no daemon, no root, one static file";
+
+pub use pull::ROLE as FETCH_ROLE;
+
+/// The entry point of the role that fetches images for `run` and `create`: what stands after its name.
+pub fn fetch(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<String> = words.filter_map(|word| word.into_string().ok()).collect();
+    pull::role(&words)
+}
 
 /// Runs the command line and returns the exit code.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
@@ -126,7 +138,7 @@ fn answer(words: &[String], style: &Style) -> Words {
             let text = format!("{message}\n\n{usage}\n\nRun '{program} --help' for more information");
             return Words { text, code: 125 };
         }
-        Err(Stop::Help | Stop::Count(_)) => {
+        Err(Stop::Help | Stop::Count) => {
             return Words { text: style.program(&global(), ABOUT), code: 0 };
         }
     };
@@ -187,7 +199,7 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
         Ok(matches) => matches,
         Err(stop) => return report::stopped(stop, spec, &path, style),
     };
-    let session = Session::new(style.clone(), path, debug, config);
+    let session = Session::new(path, debug, config);
     match (spec.run)(&matches, &session) {
         Ok(code) => Words { text: String::new(), code },
         Err(error) => report::failed(&error, spec, &session.path, style),

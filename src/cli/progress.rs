@@ -9,22 +9,39 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::format::units::human_size;
 use crate::image::{LayerProgress, Progress};
 
-/// Writes progress to standard output, or to standard error where standard output is for an answer.
+/// Where progress goes: to standard error where standard output is for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Out {
+    Stdout,
+    Stderr,
+}
+
+impl Out {
+    /// Writes a line. That nobody reads it any more does not end the work.
+    pub(super) fn line(self, text: &str) {
+        let _ = match self {
+            Self::Stdout => writeln!(std::io::stdout(), "{text}"),
+            Self::Stderr => writeln!(std::io::stderr(), "{text}"),
+        };
+    }
+}
+
+/// Tells of the layers of a pull.
 pub(super) struct Reporter {
+    out: Out,
     live: Option<MultiProgress>,
     bars: Mutex<HashMap<String, ProgressBar>>,
-    to_stderr: bool,
 }
 
 impl Reporter {
-    /// Makes one. `to_stdout` is whether it may write there; the role that fetches for `run` may not.
-    pub(super) fn new(to_stdout: bool) -> Self {
-        let to_stderr = !to_stdout;
-        let is_terminal =
-            if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-        let target = if to_stderr { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() };
+    /// Makes one.
+    pub(super) fn new(out: Out) -> Self {
+        let (is_terminal, target) = match out {
+            Out::Stdout => (std::io::stdout().is_terminal(), ProgressDrawTarget::stdout()),
+            Out::Stderr => (std::io::stderr().is_terminal(), ProgressDrawTarget::stderr()),
+        };
         let live = is_terminal.then(|| MultiProgress::with_draw_target(target));
-        Self { live, bars: Mutex::new(HashMap::new()), to_stderr }
+        Self { out, live, bars: Mutex::new(HashMap::new()) }
     }
 
     /// Leaves the last state on the terminal.
@@ -37,15 +54,6 @@ impl Reporter {
     fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn line(&self, text: &str) {
-        // Nobody reads it any more: the work goes on.
-        let _ = if self.to_stderr {
-            writeln!(std::io::stderr(), "{text}")
-        } else {
-            writeln!(std::io::stdout(), "{text}")
-        };
-    }
 }
 
 impl Progress for Reporter {
@@ -54,14 +62,14 @@ impl Progress for Reporter {
             Some(live) => {
                 let _ = live.println(text);
             }
-            None => self.line(text),
+            None => self.out.line(text),
         }
     }
 
     fn layer(&self, id: &str, state: LayerProgress) {
         let Some(live) = &self.live else {
             if let Some(step) = step(state) {
-                self.line(&format!("{id}: {step}"));
+                self.out.line(&format!("{id}: {step}"));
             }
             return;
         };

@@ -13,12 +13,11 @@ use clap::{Args, FromArgMatches};
 
 use super::create::platform;
 use super::grammar::{Arity, Rules};
-use super::help::Style;
-use super::progress::Reporter;
+use super::progress::{Out, Reporter};
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
-use crate::idmap::Ancestor;
+use crate::idmap::{Ancestor, Level};
 use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::{Access, Client, Mirror, Proxies};
@@ -75,16 +74,9 @@ fn run(args: &PullArgs, session: &Session) -> Result<u8> {
     }
     let platform = platform(session, args.platform.as_deref())?;
     let wanted = Wanted { reference: &args.name, platform: platform.as_ref(), quiet: args.quiet };
-    let mut out = std::io::stdout();
-    pull(session, &wanted, &mut out).map_err(response)?;
-    let name = if args.quiet { full_name(&whole) } else { whole.to_string() };
-    session.print(&format!("{name}\n"))?;
+    pull(session, &wanted, Out::Stdout).map_err(response)?;
+    session.print(&format!("{whole}\n"))?;
     Ok(0)
-}
-
-/// Returns the name that Docker prints last: with the default domain.
-fn full_name(reference: &Reference) -> String {
-    reference.to_string()
 }
 
 /// Enters the ancestor user namespace, for good, and says how files are unpacked there.
@@ -92,11 +84,12 @@ pub(super) fn enter(session: &Session) -> Result<(Ancestor, Mapping)> {
     let identity = session.identity()?;
     let store = session.store()?;
     let ancestor = Ancestor::enter(&store.root().join("locks"), &identity)?;
-    Ok((ancestor, Mapping { key: MapKey::of(&identity.map.text()), owners: Owners::of(&identity.map) }))
+    let owners = if identity.level == Level::Single { Owners::Emulated } else { Owners::Mapped };
+    Ok((ancestor, Mapping { key: MapKey::of(&identity.map.text()), owners }))
 }
 
-/// Pulls an image in this process, and tells of it on `out`.
-fn pull(session: &Session, wanted: &Wanted<'_>, out: &mut dyn std::io::Write) -> Result<()> {
+/// Pulls an image in this process, and tells of it on `out`. The process ends up in the ancestor namespace.
+fn pull(session: &Session, wanted: &Wanted<'_>, out: Out) -> Result<()> {
     let reference = Reference::parse(wanted.reference)?.with_default_tag();
     let store = session.store()?;
     if image::is_hello(&reference) {
@@ -104,9 +97,11 @@ fn pull(session: &Session, wanted: &Wanted<'_>, out: &mut dyn std::io::Write) ->
         image::hello(store, &mapping)?;
         return Ok(());
     }
-    let client = Client::new(access(session, &reference)?);
+    let access = access(session, &reference)?;
+    session.debug(|| format!("pull {reference} with {access:?}"));
+    let client = Client::new(access);
     let (_ancestor, mapping) = enter(session)?;
-    let reporter = Reporter::new(!wanted.quiet);
+    let reporter = Reporter::new(out);
     let progress: &dyn Progress = if wanted.quiet { &Quiet } else { &reporter };
     let pulled = image::pull(store, &mapping, &client, &reference, wanted.platform, progress)?;
     reporter.finish();
@@ -116,8 +111,7 @@ fn pull(session: &Session, wanted: &Wanted<'_>, out: &mut dyn std::io::Write) ->
             PullStatus::UpToDate => format!("Image is up to date for {name}"),
             PullStatus::Downloaded => format!("Downloaded newer image for {name}"),
         };
-        writeln!(out, "Digest: {}\nStatus: {status}", pulled.digest)
-            .context("write to standard output")?;
+        out.line(&format!("Digest: {}\nStatus: {status}", pulled.digest));
     }
     Ok(())
 }
@@ -182,11 +176,11 @@ fn spawn(session: &Session, words: &[&str]) -> Result<()> {
 }
 
 /// The entry point of the role.
-pub fn role(words: &[String]) -> ExitCode {
+pub(super) fn role(words: &[String]) -> ExitCode {
     let done = (|| {
         let [config, verb, what, rest @ ..] = words else { bail!("want a verb and its object") };
         let config = Some(config).filter(|config| !config.is_empty()).map(Into::into);
-        let session = Session::new(Style { program: "coracle", width: 80 }, String::new(), false, config);
+        let session = Session::new(String::new(), false, config);
         if verb == "unpack" {
             let id: Digest = what.parse()?;
             let store = session.store()?;
@@ -197,7 +191,7 @@ pub fn role(words: &[String]) -> ExitCode {
         let platform = rest.first().filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?;
         let quiet = rest.get(1).is_some_and(|word| word == "quiet");
         let wanted = Wanted { reference: what, platform: platform.as_ref(), quiet };
-        pull(&session, &wanted, &mut std::io::stderr())
+        pull(&session, &wanted, Out::Stderr)
     })();
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,7 +80,7 @@ pub(super) fn stopped(stop: Stop, spec: &Spec, path: &str, style: &Style) -> Wor
         Stop::Help => Words { text: style.command(spec, path), code: 0 },
         Stop::Flag(message) => Words { text: format!("{message}\n\n{usage}\n\n{ask}"), code: 125 },
         Stop::Missing(message) => Words { text: format!("{program}: {message}\n\n{ask}"), code: 125 },
-        Stop::Count(_) => {
+        Stop::Count => {
             let arguments = |count: usize| if count == 1 { "argument" } else { "arguments" };
             let need = match spec.rules.arity {
                 Arity::None => "accepts no arguments".to_owned(),
@@ -164,14 +164,14 @@ mod tests {
         let text = "unknown flag: --foo\n\nUsage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n\
                     Run 'docker run --help' for more information";
         assert_eq!(words, Words { text: text.to_owned(), code: 125 });
-        let words = stopped(Stop::Count(0), spec("run").unwrap(), "run", &STYLE);
+        let words = stopped(Stop::Count, spec("run").unwrap(), "run", &STYLE);
         let text = "docker: 'docker run' requires at least 1 argument\n\n\
                     Usage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n\
                     See 'docker run --help' for more information";
         assert_eq!(words, Words { text: text.to_owned(), code: 1 });
-        let words = stopped(Stop::Count(1), spec("ps").unwrap(), "ps", &STYLE);
+        let words = stopped(Stop::Count, spec("ps").unwrap(), "ps", &STYLE);
         assert!(words.text.starts_with("docker: 'docker ps' accepts no arguments\n"), "{}", words.text);
-        let words = stopped(Stop::Count(1), spec("tag").unwrap(), "tag", &STYLE);
+        let words = stopped(Stop::Count, spec("tag").unwrap(), "tag", &STYLE);
         assert!(words.text.starts_with("docker: 'docker tag' requires 2 arguments\n"), "{}", words.text);
     }
 

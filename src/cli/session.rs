@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::help::Style;
 use crate::idmap::{self, Identity};
 use crate::settings::{DockerConfig, Settings};
 use crate::store::Store;
@@ -14,8 +13,6 @@ use crate::store::Store;
 /// One call of the program. Nothing is read before it is needed.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// The program's name and the terminal's width.
-    pub(super) style: Style,
     /// What the command was called by: `run`, `container run`.
     pub(super) path: String,
     /// `--debug`
@@ -28,8 +25,8 @@ pub(super) struct Session {
 
 impl Session {
     /// Makes one.
-    pub(super) fn new(style: Style, path: String, debug: bool, docker_config_dir: Option<PathBuf>) -> Self {
-        Self { style, path, debug, docker_config_dir, settings: OnceCell::new(), store: OnceCell::new() }
+    pub(super) fn new(path: String, debug: bool, docker_config_dir: Option<PathBuf>) -> Self {
+        Self { path, debug, docker_config_dir, settings: OnceCell::new(), store: OnceCell::new() }
     }
 
     /// Returns the settings.
@@ -48,6 +45,7 @@ impl Session {
         }
         let settings = self.settings()?;
         let store = Store::open(&settings.root, &settings.runtime)?;
+        self.debug(|| format!("use store {}", settings.root.display()));
         Ok(self.store.get_or_init(|| store))
     }
 

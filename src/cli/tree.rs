@@ -32,7 +32,8 @@ impl Spec {
 
     /// Builds its definitions.
     pub(super) fn command(&self) -> Command {
-        (self.define)(Command::new(self.paths[0]).about(self.about))
+        let command = Command::new(self.paths[0]).disable_help_flag(true);
+        (self.define)(command).about(self.about).long_about(None::<&str>)
     }
 }
 

@@ -69,9 +69,9 @@ pub(in crate::cli) fn local(moment: Timestamp) -> String {
     seconds.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
 }
 
-/// Writes a moment as Go's `time.ANSIC` layout does, in local time: how `version` shows build times.
-pub(in crate::cli) fn ansic(moment: Timestamp) -> String {
-    moment.to_zoned(TimeZone::system()).strftime("%a %b %e %H:%M:%S %Y").to_string()
+/// Writes a moment as RFC 3339 in local time, in whole seconds.
+pub(in crate::cli) fn rfc3339(moment: Timestamp) -> String {
+    moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z")
 }
 
 #[cfg(test)]

@@ -1,0 +1,112 @@
+//! Man pages and completions, written from the definitions: `__generate man|completions DIR`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::Command;
+use clap_complete::Shell;
+
+use super::report::Words;
+use super::tree::{COMMANDS, GROUPS};
+
+/// The hidden role's name on the command line.
+pub(super) const ROLE: &str = "__generate";
+
+/// The entry point of the role.
+pub(super) fn main(words: &[String]) -> Words {
+    let done = match words {
+        [what, dir] if what == "man" => pages(Path::new(dir)),
+        [what, dir] if what == "completions" => completions(Path::new(dir)),
+        _ => Err(anyhow::anyhow!("want man or completions, and a directory")),
+    };
+    match done {
+        Ok(()) => Words { text: String::new(), code: 0 },
+        Err(error) => Words { text: format!("{error:#}"), code: 1 },
+    }
+}
+
+/// Builds the whole tree.
+fn tree() -> Command {
+    let mut root = super::global().disable_help_subcommand(true);
+    for group in GROUPS {
+        root = root.subcommand(Command::new(group.name).about(group.about).disable_help_flag(true));
+    }
+    for spec in COMMANDS {
+        let mut main: Option<&str> = None;
+        for path in spec.paths {
+            let (group, name) = path.split_once(' ').map_or((None, *path), |(group, name)| (Some(group), name));
+            let aliases = spec.paths.iter().filter_map(|other| {
+                let (parent, alias) = other.split_once(' ').map_or((None, *other), |(p, a)| (Some(p), a));
+                (parent == group && alias != name).then_some(alias)
+            });
+            if main == Some(group.unwrap_or_default()) {
+                // An alias of what is there.
+                continue;
+            }
+            main = Some(group.unwrap_or_default());
+            let command = spec.command().name(name).visible_aliases(aliases);
+            root = match group {
+                Some(group) => root.mut_subcommand(group, |parent| parent.subcommand(command)),
+                None => root.subcommand(command),
+            };
+        }
+    }
+    root
+}
+
+/// Writes one page for the program, one for each group and each command.
+fn pages(dir: &Path) -> Result<()> {
+    let root = tree();
+    page(dir, "coracle", &root)?;
+    for command in root.get_subcommands() {
+        let name = format!("coracle-{}", command.get_name());
+        page(dir, &name, command)?;
+        for inner in command.get_subcommands() {
+            page(dir, &format!("{name}-{}", inner.get_name()), inner)?;
+        }
+    }
+    Ok(())
+}
+
+fn page(dir: &Path, name: &str, command: &Command) -> Result<()> {
+    let shown = name.replacen('-', " ", 2);
+    // clap wants names that last; these few are made once.
+    let lasting: &'static str = name.to_owned().leak();
+    let command = command.clone().name(lasting).bin_name(shown).disable_help_subcommand(true);
+    let mut bytes = Vec::new();
+    // No date and no version in the foot: the pages change when the definitions do.
+    let man = clap_mangen::Man::new(command).title(name.to_uppercase()).date("").source("coracle").manual("coracle");
+    man.render(&mut bytes).context("write a man page")?;
+    let path = dir.join(format!("{name}.1"));
+    fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
+}
+
+fn completions(dir: &Path) -> Result<()> {
+    for (shell, file) in
+        [(Shell::Bash, "coracle.bash"), (Shell::Zsh, "_coracle"), (Shell::Fish, "coracle.fish")]
+    {
+        let mut bytes = Vec::new();
+        clap_complete::generate(shell, &mut tree(), "coracle", &mut bytes);
+        if bytes.is_empty() {
+            bail!("write completions for {shell}: there are none");
+        }
+        let path = dir.join(file);
+        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_holds_together() {
+        let root = tree();
+        root.clone().debug_assert();
+        let image = root.find_subcommand("image").unwrap();
+        assert!(image.find_subcommand("ls").unwrap().get_visible_aliases().any(|alias| alias == "list"));
+        assert!(root.find_subcommand("images").is_some() && root.find_subcommand("list").is_none());
+    }
+}

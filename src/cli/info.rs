@@ -1,0 +1,226 @@
+//! `info`
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::Result;
+use clap::{Args, FromArgMatches};
+use serde_json::{Value, json};
+
+use super::format::template::Shapes;
+use super::format::units::bytes_size;
+use super::format::{parse, parsing_error};
+use super::grammar::{Arity, Rules};
+use super::report::response;
+use super::session::Session;
+use super::tree::Spec;
+use super::version::version;
+use crate::container::{self, Status};
+
+/// `info`
+pub(super) const SPEC: Spec = Spec {
+    paths: &["system info", "info"],
+    about: "Display system-wide information",
+    usage: "[OPTIONS]",
+    rules: Rules { arity: Arity::None, interspersed: true, absent: &[] },
+    define: InfoArgs::augment_args,
+    run: |matches, session| run(&InfoArgs::from_arg_matches(matches)?, session),
+};
+
+#[derive(Debug, Args)]
+struct InfoArgs {
+    /// Format of the output: json, or a Go template
+    #[arg(long, short, value_name = "string")]
+    format: Option<String>,
+}
+
+fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
+    let facts = facts(session)?;
+    let text = match args.format.as_deref() {
+        None | Some("") => text(&facts),
+        Some("json") => format!("{facts}\n"),
+        Some(template) => {
+            let shapes = Shapes {
+                maps: &["Runtimes", "Labels"],
+                lists: &["SecurityOptions", "Warnings", "DriverStatus"],
+                type_name: Some("system.dockerInfo"),
+            };
+            format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
+        }
+    };
+    session.print(&text)?;
+    Ok(0)
+}
+
+fn facts(session: &Session) -> Result<Value> {
+    let store = session.store()?;
+    let settings = session.settings()?;
+    let containers = container::list(store).map_err(response)?;
+    let count = |fits: &dyn Fn(&Status) -> bool| containers.iter().filter(|c| fits(&c.status)).count();
+    let identity = session.identity().map_err(response)?;
+    let uname = rustix::system::uname();
+    let cgroup2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    let variable = |name: &str| {
+        let lower = std::env::var(name.to_lowercase()).ok();
+        lower.or_else(|| std::env::var(name).ok()).unwrap_or_default()
+    };
+    let mut facts = json!({
+        "ID": machine_id(),
+        "Containers": containers.len(),
+        "ContainersRunning": count(&Status::is_active),
+        "ContainersPaused": 0,
+        "ContainersStopped": count(&|status| !status.is_active()),
+        "Images": store.images().map_err(response)?.len(),
+        "Driver": "overlay2",
+        "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Mounted In", "user namespace"]],
+        "Plugins": { "Volume": ["local"], "Network": ["host", "none"], "Authorization": null, "Log": ["json-file", "none"] },
+        "MemoryLimit": false,
+        "SwapLimit": false,
+        "CpuCfsPeriod": false,
+        "CpuCfsQuota": false,
+        "CPUShares": false,
+        "CPUSet": false,
+        "PidsLimit": false,
+        "IPv4Forwarding": true,
+        "Debug": session.debug || settings.debug,
+        "NFd": 0,
+        "OomKillDisable": false,
+        "NGoroutines": 0,
+        "SystemTime": jiff::Timestamp::now().to_string(),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "none",
+        "CgroupVersion": if cgroup2 { "2" } else { "1" },
+        "NEventsListener": 0,
+        "Labels": [],
+    });
+    let host = json!({
+        "KernelVersion": uname.release().to_string_lossy(),
+        "OperatingSystem": operating_system("PRETTY_NAME"),
+        "OSVersion": operating_system("VERSION_ID"),
+        "OSType": "linux",
+        "Architecture": uname.machine().to_string_lossy(),
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": registries(settings),
+        "NCPU": std::thread::available_parallelism().map_or(1, usize::from),
+        "MemTotal": memory(),
+        "GenericResources": null,
+        "DockerRootDir": store.root(),
+        "HttpProxy": variable("HTTP_PROXY"),
+        "HttpsProxy": variable("HTTPS_PROXY"),
+        "NoProxy": variable("NO_PROXY"),
+        "Name": uname.nodename().to_string_lossy(),
+        "ExperimentalBuild": false,
+        "ServerVersion": version(),
+        "Runtimes": { "coracle": { "path": "coracle" } },
+        "DefaultRuntime": "coracle",
+        "Swarm": { "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null },
+        "LiveRestoreEnabled": true,
+        "Isolation": "",
+        "InitBinary": "coracle",
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"],
+        "ProductLicense": "Apache-2.0",
+        "PrivilegeLevel": identity.level.name(),
+        "PrivilegeReasons": identity.reasons,
+        "Warnings": null,
+        "ClientInfo": { "Debug": session.debug, "Context": "default", "Plugins": [], "Warnings": null },
+    });
+    if let (Some(facts), Value::Object(host)) = (facts.as_object_mut(), host) {
+        facts.extend(host);
+    }
+    Ok(facts)
+}
+
+fn machine_id() -> String {
+    fs::read_to_string("/etc/machine-id").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// Reads a field of `/etc/os-release`.
+fn operating_system(key: &str) -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value.map_or_else(String::new, |value| value.trim_matches('"').to_owned())
+}
+
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) * 1024
+}
+
+fn registries(settings: &crate::settings::Settings) -> Value {
+    let mut insecure = vec!["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
+    insecure.extend(settings.registries.iter().filter(|(_, it)| it.insecure).map(|(name, _)| name.clone()));
+    let mirrors = settings.registries.get("docker.io").map(|it| it.mirrors.clone()).unwrap_or_default();
+    json!({
+        "InsecureRegistryCIDRs": insecure,
+        "IndexConfigs": { "docker.io": { "Name": "docker.io", "Mirrors": mirrors, "Secure": true, "Official": true } },
+        "Mirrors": mirrors,
+    })
+}
+
+fn text(facts: &Value) -> String {
+    let mut out = format!("Client: coracle\n Version:    {}\n Context:    default\n\nServer:\n", version());
+    let word = |key: &str| match &facts[key] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let list = |key: &str| {
+        let items = facts[key].as_array().into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (name, value) in [
+        ("Containers", word("Containers")),
+        (" Running", word("ContainersRunning")),
+        (" Paused", word("ContainersPaused")),
+        (" Stopped", word("ContainersStopped")),
+        ("Images", word("Images")),
+        ("Server Version", word("ServerVersion")),
+        ("Privilege Level", word("PrivilegeLevel")),
+    ] {
+        let _ = writeln!(out, " {name}: {value}");
+    }
+    for reason in list("PrivilegeReasons") {
+        let _ = writeln!(out, "  Not higher: {reason}");
+    }
+    let _ = writeln!(out, " Storage Driver: {}", word("Driver"));
+    for entry in facts["DriverStatus"].as_array().into_iter().flatten() {
+        let part = |index: usize| entry[index].as_str().unwrap_or_default();
+        let _ = writeln!(out, "  {}: {}", part(0), part(1));
+    }
+    for (name, value) in [
+        ("Logging Driver", word("LoggingDriver")),
+        ("Cgroup Driver", word("CgroupDriver")),
+        ("Cgroup Version", word("CgroupVersion")),
+        ("Default Runtime", word("DefaultRuntime")),
+        ("Init Binary", word("InitBinary")),
+    ] {
+        let _ = writeln!(out, " {name}: {value}");
+    }
+    out.push_str(" Security Options:\n");
+    for option in list("SecurityOptions") {
+        let mut parts = option.split(',');
+        let name = parts.next().unwrap_or_default();
+        let _ = writeln!(out, "  {}", name.strip_prefix("name=").unwrap_or(name));
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let _ = writeln!(out, "   {}: {value}", if key == "profile" { "Profile" } else { key });
+        }
+    }
+    for (name, value) in [
+        ("Kernel Version", word("KernelVersion")),
+        ("Operating System", word("OperatingSystem")),
+        ("OSType", word("OSType")),
+        ("Architecture", word("Architecture")),
+        ("CPUs", word("NCPU")),
+        ("Total Memory", bytes_size(facts["MemTotal"].as_u64().unwrap_or(0))),
+        ("Name", word("Name")),
+        ("ID", word("ID")),
+        ("Docker Root Dir", word("DockerRootDir")),
+        ("Debug Mode", word("Debug")),
+        ("Live Restore Enabled", word("LiveRestoreEnabled")),
+    ] {
+        let _ = writeln!(out, " {name}: {value}");
+    }
+    out.push('\n');
+    out
+}

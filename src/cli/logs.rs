@@ -1,0 +1,71 @@
+//! `logs`
+
+use std::io;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, FromArgMatches};
+use jiff::Timestamp;
+
+use super::format::moment;
+use super::grammar::{Arity, Rules};
+use super::report::response;
+use super::session::Session;
+use super::tree::Spec;
+use super::verbs::find;
+use crate::container::{self, LogOptions};
+
+/// `logs`
+pub(super) const SPEC: Spec = Spec {
+    paths: &["container logs", "logs"],
+    about: "Fetch the logs of a container",
+    usage: "[OPTIONS] CONTAINER",
+    rules: Rules { arity: Arity::Exactly(1), interspersed: true, absent: &[] },
+    define: LogsArgs::augment_args,
+    run: |matches, session| run(&LogsArgs::from_arg_matches(matches)?, session),
+};
+
+#[derive(Debug, Args)]
+struct LogsArgs {
+    /// Accepted; lines have no details besides their time
+    #[arg(long, hide = true)]
+    details: bool,
+    /// Go on until the container ends
+    #[arg(long, short)]
+    follow: bool,
+    /// Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)
+    #[arg(long, value_name = "string")]
+    since: Option<String>,
+    /// Number of lines to show from the end
+    #[arg(long, short = 'n', value_name = "string", default_value = "all")]
+    tail: String,
+    /// Show the time of each line
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)
+    #[arg(long, value_name = "string")]
+    until: Option<String>,
+    /// Container
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+}
+
+fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
+    let now = Timestamp::now();
+    let time = |name: &str, text: &Option<String>| {
+        text.as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{name}\": {why}")))
+            .transpose()
+    };
+    let options = LogOptions {
+        follow: args.follow,
+        // As Docker: what is no number, or less than none, is all.
+        tail: args.tail.parse().ok(),
+        since: time("since", &args.since)?,
+        until: time("until", &args.until)?,
+        timestamps: args.timestamps,
+    };
+    let dir = find(session, &args.container)?;
+    container::logs(&dir, &options, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(response)?;
+    Ok(0)
+}

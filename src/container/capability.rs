@@ -104,6 +104,14 @@ pub(super) fn decide(add: &[String], drop: &[String], privileged: bool) -> Resul
         .collect())
 }
 
+/// Returns a set as the kernel has it: bit n is the capability of number n.
+pub(super) fn bits(names: &[&str]) -> Result<u64> {
+    names.iter().try_fold(0, |set, name| {
+        let capability: caps::Capability = format!("CAP_{name}").parse()?;
+        Ok(set | capability.bitmask())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +119,12 @@ mod tests {
     fn set(add: &[&str], drop: &[&str]) -> Vec<&'static str> {
         let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         decide(&own(add), &own(drop), false).unwrap()
+    }
+
+    #[test]
+    fn knows_the_numbers_of_all() {
+        assert_eq!(bits(&ALL).unwrap(), (1 << 41) - 1);
+        assert_eq!(bits(&DEFAULT).unwrap(), 0xa804_25fb);
     }
 
     #[test]

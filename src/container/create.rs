@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::config::{ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy};
 use super::dir::{ContainerDir, now};
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, name, security, signal};
+use super::{capability, name, signal};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::oci::Platform;
@@ -301,7 +301,7 @@ fn bind_source(path: &str, create: bool) -> Result<()> {
 /// Refuses now what would otherwise fail at the start.
 fn check(config: &ContainerConfig) -> Result<()> {
     capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
-    security::parse(&config.security_opt)?;
+    super::filter::of(config, config.privileged)?;
     if !config.stop_signal.is_empty() {
         signal::parse(&config.stop_signal)?;
     }

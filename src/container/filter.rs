@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::capability;
 use super::config::ContainerConfig;
 use super::security::{self, Seccomp};
+use crate::runtime::seccomp;
 
-/// Decides the filter; `None`: no filter.
+/// Decides the filter of a container, or of a process in it; `None`: no filter.
 pub(super) fn of(
     config: &ContainerConfig,
     privileged: bool,
@@ -15,9 +17,14 @@ pub(super) fn of(
     if privileged {
         return Ok(None);
     }
+    let capabilities = capability::bits(&capability::decide(&config.cap_add, &config.cap_drop, false)?)?;
     match security::parse(&config.security_opt)?.seccomp {
         Seccomp::Unconfined => Ok(None),
-        Seccomp::Default => Ok(None),
-        Seccomp::Profile(_) => anyhow::bail!("x"),
+        Seccomp::Default => Ok(Some(seccomp::default_filter(capabilities))),
+        Seccomp::Profile(text) => {
+            let filter = seccomp::from_json(&text, capabilities)
+                .context("invalid --security-opt: read the seccomp profile")?;
+            Ok(Some(filter).filter(|filter| !filter.is_empty()).map(Cow::Owned))
+        }
     }
 }

@@ -61,7 +61,10 @@ impl Facts {
                  kernel.apparmor_restrict_unprivileged_userns=0, or load an AppArmor profile for this program \
                  that has the rule \"userns,\""
             }
-            _ => "the kernel refuses it; a security module may forbid user namespaces to this program",
+            _ => {
+                "the kernel refuses it: a security module forbids user namespaces to this program, or its root \
+                 directory is a mount that it entered by chroot instead of pivot_root"
+            }
         }
     }
 }

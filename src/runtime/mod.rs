@@ -13,6 +13,7 @@
 //!
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
+mod filesystem;
 pub mod guest;
 mod handshake;
 mod identity;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
+use super::filesystem::Making;
 use super::plan::{MountStep, Step, What};
 use super::root::Root;
 use super::{WindowSize, rootfs, seed, stdio};
@@ -325,37 +326,11 @@ fn file_system(
     data: &[(String, Option<String>)],
     attributes: u64,
 ) -> Result<OwnedFd> {
-    let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
-        .with_context(|| format!("make a {kind} file system"))?;
-    rustix::mount::fsconfig_set_string(&fs, "source", source).context("name the source")?;
+    let making = Making::begin(kind, source)?;
     for (key, value) in data {
-        match value {
-            Some(value) => rustix::mount::fsconfig_set_string(&fs, key.as_str(), value.as_str()),
-            None => rustix::mount::fsconfig_set_flag(&fs, key.as_str()),
-        }
-        .with_context(|| match value {
-            Some(value) => format!("set option {key}={value} of {kind}"),
-            None => format!("set option {key} of {kind}"),
-        })?;
+        making.set(key, value.as_deref())?;
     }
-    rustix::mount::fsconfig_create(&fs).map_err(|errno| refused(kind, errno))?;
-    let attributes = MountAttrFlags::from_bits_retain(u32::try_from(attributes)?);
-    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .map_err(|errno| refused(kind, errno))
-}
-
-/// Explains why the kernel makes no instance of a file system.
-fn refused(kind: &str, errno: Errno) -> anyhow::Error {
-    let error = anyhow::Error::new(errno);
-    if errno == Errno::PERM && matches!(kind, "proc" | "sysfs") {
-        return error.context(format!(
-            "make a {kind} file system: parts of the /{} around this one are hidden, as in a container, and then \
-             the kernel allows no other; start the outer container with --security-opt systempaths=unconfined \
-             (docker) or --security-opt unmask=ALL (podman)",
-            if kind == "proc" { "proc" } else { "sys" }
-        ));
-    }
-    error.context(format!("make a {kind} file system"))
+    making.finish(attributes)
 }
 
 fn set(tree: &OwnedFd, attributes: Attributes, depth: Depth) -> Result<()> {

@@ -1,7 +1,6 @@
 //! The root file system: an overlay of layers or a directory, mounted aside from everything else.
 
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -10,9 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::RootFs;
+use super::filesystem::Making;
 use super::root::Root;
 use crate::sys::mount::{self, Attributes, Depth};
 
@@ -80,42 +80,57 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Resu
     };
     let layers = lower.iter().map(open).collect::<Result<Vec<OwnedFd>>>()?;
     let (upper_fd, work_fd) = (open(&upper.to_owned())?, open(&work.to_owned())?);
-    match overlay_by_layer(&layers, &upper_fd, &work_fd, volatile) {
-        // Before Linux 6.5 there is no `lowerdir+`.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            overlay_at_once(&layers, &upper_fd, &work_fd, volatile, upper)?;
-            Ok(Mounted::On(upper.to_owned()))
+    let making = Making::begin("overlay", "overlay")?;
+    let mut layers_left = layers.iter().map(name);
+    if let Some(top) = layers_left.next() {
+        match making.try_set("lowerdir+", Some(&top)) {
+            // Before Linux 6.5 there is no such option.
+            Err(Errno::INVAL) => {
+                overlay_at_once(&layers, &upper_fd, &work_fd, volatile, upper)?;
+                return Ok(Mounted::On(upper.to_owned()));
+            }
+            result => result.context("add the top layer")?,
         }
-        result => Ok(Mounted::Aside(result?)),
+    }
+    for layer in layers_left {
+        making.set("lowerdir+", Some(&layer))?;
+    }
+    making.set("upperdir", Some(&name(&upper_fd)))?;
+    making.set("workdir", Some(&name(&work_fd)))?;
+    making.set("userxattr", None)?;
+    if volatile {
+        making.set("volatile", None)?;
+    }
+    match making.finish(0) {
+        Err(error) => Err(match unsuitable(&upper_fd) {
+            Some(kind) => error.context(format!(
+                "{} is on {kind}, which cannot hold the changes of an overlay; choose a directory on a local disk \
+                 with CORACLE_ROOT",
+                upper.display()
+            )),
+            None => error,
+        }),
+        tree => Ok(Mounted::Aside(tree?)),
     }
 }
 
-fn overlay_by_layer(
-    layers: &[OwnedFd],
-    upper: &OwnedFd,
-    work: &OwnedFd,
-    volatile: bool,
-) -> Result<OwnedFd, Errno> {
-    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    rustix::mount::fsconfig_set_string(&fs, "source", "overlay")?;
-    let mut name = String::new();
-    let mut set = |key: &str, fd: &OwnedFd| {
-        name.clear();
-        // Writing to a string cannot fail.
-        let _ = write!(name, "/proc/self/fd/{}", fd.as_raw_fd());
-        rustix::mount::fsconfig_set_string(&fs, key, name.as_str())
-    };
-    for layer in layers {
-        set("lowerdir+", layer)?;
-    }
-    set("upperdir", upper)?;
-    set("workdir", work)?;
-    rustix::mount::fsconfig_set_flag(&fs, "userxattr")?;
-    if volatile {
-        rustix::mount::fsconfig_set_flag(&fs, "volatile")?;
-    }
-    rustix::mount::fsconfig_create(&fs)?;
-    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+/// Names the file system that `directory` is on, if it is one of those known not to do for an upper directory.
+fn unsuitable(directory: &OwnedFd) -> Option<&'static str> {
+    // statfs(2) lists them.
+    Some(match rustix::fs::fstatfs(directory).ok()?.f_type.cast_unsigned() {
+        0x6969 => "NFS",
+        0x0bd0_0bd0 => "Lustre",
+        0x794c_7630 => "another overlay",
+        0xff53_4d42 | 0xfe53_4d42 => "a Windows share",
+        0x6573_5546 => "a FUSE file system",
+        0xf15f => "eCryptfs",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        _ => return None,
+    })
+}
+
+fn name(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 /// Mounts with mount(2), whose options must fit one page: layers are named by their numbers, relative to

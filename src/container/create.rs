@@ -16,7 +16,7 @@ use super::{capability, name, signal};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::oci::Platform;
-use crate::store::{MapKey, Pin, Store, random_id, write_json_new};
+use crate::store::{Layers, MapKey, Pin, Store, random_id, write_json_new};
 use crate::volume::{self, VolumeRecord};
 
 /// A container that now exists.
@@ -41,6 +41,14 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     check(&config)?;
 
     let staged = store.stage()?;
+    let pin =
+        Pin { image: Some(config.image), layers: config.layers.iter().copied().collect(), ..Pin::default() };
+    staged.pin(store, &pin)?;
+    // From here on no sweep takes them; until here one may have.
+    let layers = store.layers(&config.map);
+    if !config.layers.iter().all(|layer| layers.has(layer)) {
+        bail!("No such image: {}", config.image_name);
+    }
     let mut made = MadeVolumes { store, names: Vec::new() };
     for mount in &config.mounts {
         if let MountSource::Volume { name, anonymous, .. } = &mount.source {
@@ -55,7 +63,7 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
             }
         }
     }
-    fill(&staged.path(&id), &config, &store.layers(&config.map))?;
+    fill(&staged.path(&id), &config, &pin, &layers)?;
     let name = claim(store, chosen, &id)?;
     let published = staged.publish(&id, &store.containers().join(&id));
     if !matches!(published, Ok(true)) {
@@ -345,7 +353,7 @@ fn check(config: &ContainerConfig) -> Result<()> {
 }
 
 /// Makes the container's directory, not yet under its final name.
-fn fill(dir: &Path, config: &ContainerConfig, layers: &crate::store::Layers) -> Result<()> {
+fn fill(dir: &Path, config: &ContainerConfig, pin: &Pin, layers: &Layers) -> Result<()> {
     let make = |path: PathBuf, mode| {
         fs::DirBuilder::new().mode(mode).create(&path).with_context(|| format!("create {}", path.display()))
     };
@@ -369,10 +377,8 @@ fn fill(dir: &Path, config: &ContainerConfig, layers: &crate::store::Layers) -> 
     write("hostname", &format!("{}\n", config.hostname))?;
     write("hosts", &hosts(config)?)?;
     write("resolv.conf", &fs::read_to_string("/etc/resolv.conf").unwrap_or_default())?;
-    let pin =
-        Pin { image: Some(config.image), layers: config.layers.iter().copied().collect(), ..Pin::default() };
     let sync = !config.auto_remove;
-    write_json_new(&dir.join(Pin::FILE), &pin, sync)?;
+    write_json_new(&dir.join(Pin::FILE), pin, sync)?;
     write_json_new(&dir.join("config.json"), config, sync)
 }
 

@@ -28,16 +28,17 @@ pub struct Freed {
 pub fn sweep(store: &Store) -> Result<Freed> {
     let gc = store.lock("gc", Mode::Exclusive)?;
     let mut keep = Pin::default();
+    // What is being made moves out of staging without this lock: looked at first, it is seen here or there.
+    let (living, mut dead) = staging(store)?;
+    for dir in living {
+        keep_pin(store, &mut keep, &dir)?;
+    }
     for image in store.images()? {
         keep_image(store, &mut keep, &image);
     }
     // The index that a name was pulled by is part of no image, and a push of the name wants it.
     keep.blobs.extend(store.refs()?.into_iter().map(|(_, record)| record.target));
     for dir in entries(&store.containers())? {
-        keep_pin(store, &mut keep, &dir)?;
-    }
-    let (living, mut dead) = staging(store)?;
-    for dir in living {
         keep_pin(store, &mut keep, &dir)?;
     }
     let mut freed = Freed::default();

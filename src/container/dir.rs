@@ -164,10 +164,19 @@ impl ContainerDir {
         replace_json(&self.join("exit.json"), record)
     }
 
+    /// Tells whether a supervisor lives; `None` if there never was one.
+    pub(super) fn has_supervisor(&self) -> Result<Option<bool>> {
+        let looked = match File::open(self.join("alive.lock")) {
+            Ok(file) => Lock::is_file_held(&file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        looked.with_context(|| format!("look at container {}", self.short_id()))
+    }
+
     /// Tells whether a supervisor lives.
     pub fn is_alive(&self) -> Result<bool> {
-        Lock::is_held(&self.join("alive.lock"))
-            .with_context(|| format!("look at container {}", self.short_id()))
+        Ok(self.has_supervisor()?.unwrap_or(false))
     }
 
     /// Takes the lock of a living supervisor; `None` if there is one already.

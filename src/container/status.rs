@@ -48,7 +48,8 @@ impl Status {
 /// Asks the kernel what the container is doing. Takes no lock.
 pub fn observe(dir: &ContainerDir) -> Result<Status> {
     for _ in 0..64 {
-        if dir.is_alive()? {
+        let Some(alive) = dir.has_supervisor()? else { return Ok(Status::Created(None)) };
+        if alive {
             if let Some(alive) = dir.alive()? {
                 let running = alive.init.is_some();
                 return Ok(if running {
@@ -67,7 +68,7 @@ pub fn observe(dir: &ContainerDir) -> Result<Status> {
         let alive = dir.alive()?;
         let record = dir.exit_record()?;
         // What was read holds only if no supervisor has come or gone meanwhile.
-        if dir.is_alive()? && alive.is_some() {
+        if alive.is_some() && dir.is_alive()? {
             continue;
         }
         return Ok(match (alive, record) {

@@ -54,7 +54,7 @@ fn read_date(text: &str) -> Option<Option<Timestamp>> {
         };
         let moment = DateTime::from_parts(date, time);
         let zone = match zone {
-            "" => TimeZone::system(),
+            "" => local_zone(),
             "z" | "Z" => TimeZone::UTC,
             offset => return format!("{moment}{offset}").parse().ok(),
         };
@@ -63,15 +63,25 @@ fn read_date(text: &str) -> Option<Option<Timestamp>> {
     Some(read())
 }
 
+/// Returns the local time zone. Read from its one file: `jiff` would go through all of the zone database to
+/// find out what the zone is called, which takes longer than all else that a listing does.
+fn local_zone() -> TimeZone {
+    if std::env::var_os("TZ").is_some() {
+        return TimeZone::system();
+    }
+    let rules = std::fs::read("/etc/localtime").unwrap_or_default();
+    TimeZone::tzif("Local", &rules).unwrap_or(TimeZone::UTC)
+}
+
 /// Writes a moment as Go's `time.Unix(s, 0).String()` does: in local time, with the zone's offset and name.
 pub(in crate::cli) fn local(moment: Timestamp) -> String {
     let seconds = Timestamp::from_second(moment.as_second()).unwrap_or(moment);
-    seconds.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
+    seconds.to_zoned(local_zone()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
 }
 
 /// Writes a moment as RFC 3339 in local time, in whole seconds.
 pub(in crate::cli) fn rfc3339(moment: Timestamp) -> String {
-    moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z")
+    moment.to_zoned(local_zone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z")
 }
 
 #[cfg(test)]

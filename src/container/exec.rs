@@ -22,7 +22,6 @@ use super::start::StartError;
 use super::status::{Status, observe_and_mend};
 use super::terminal::{DetachKeys, RawTerminal, window};
 use super::{filter, spec};
-use crate::idmap::ResolveError;
 use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
 use crate::sys;
 
@@ -80,9 +79,7 @@ fn explain(error: runtime::StartError) -> anyhow::Error {
     match error {
         runtime::StartError::NotFound(message) => refused(127, message),
         runtime::StartError::NotExecutable(message) => refused(126, message),
-        runtime::StartError::Other(error) if error.is::<ResolveError>() => {
-            StartError { code: 126, message: format!("{error:#}"), hint: None }.into()
-        }
+        runtime::StartError::UnknownUser(message) => StartError { code: 126, message, hint: None }.into(),
         runtime::StartError::Other(error) => error,
     }
 }

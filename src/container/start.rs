@@ -42,6 +42,7 @@ pub(super) fn explain(error: runtime::StartError) -> anyhow::Error {
     match error {
         runtime::StartError::NotFound(message) => refused(127, message),
         runtime::StartError::NotExecutable(message) => refused(126, message),
+        runtime::StartError::UnknownUser(message) => StartError { code: 125, message, hint: None }.into(),
         runtime::StartError::Other(error) => error,
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum FromInit {
     NotFound(String),
     /// The user's program cannot be executed.
     NotExecutable(String),
+    /// The user or a group is not there.
+    UnknownUser(String),
     /// Something else went wrong.
     Failed(String),
 }
@@ -62,6 +64,7 @@ pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
             FromInit::Executing(program) => executing = Some(program),
             FromInit::NotFound(text) => return Err(StartError::NotFound(text)),
             FromInit::NotExecutable(text) => return Err(StartError::NotExecutable(text)),
+            FromInit::UnknownUser(text) => return Err(StartError::UnknownUser(text)),
             FromInit::Failed(text) => return Err(anyhow!(text).into()),
         }
     }

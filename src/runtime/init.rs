@@ -90,6 +90,10 @@ fn end(result: Result<Infallible, StartError>, report: &OwnedFd) -> ! {
         Ok(never) => match never {},
         Err(StartError::NotFound(text)) => FromInit::NotFound(text),
         Err(StartError::NotExecutable(text)) => FromInit::NotExecutable(text),
+        Err(StartError::UnknownUser(text)) => FromInit::UnknownUser(text),
+        Err(StartError::Other(error)) if error.is::<idmap::ResolveError>() => {
+            FromInit::UnknownUser(format!("{error:#}"))
+        }
         Err(StartError::Other(error)) => FromInit::Failed(format!("{error:#}")),
     };
     // If nobody listens there is nobody to tell.

@@ -148,6 +148,9 @@ pub enum StartError {
     /// It is there but is no program to this user (exit code 126).
     #[error("{0}")]
     NotExecutable(String),
+    /// The image has no such user or group.
+    #[error("{0}")]
+    UnknownUser(String),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),

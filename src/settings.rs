@@ -177,9 +177,7 @@ impl DockerConfig {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
         match fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).with_context(|| format!("parse {}", path.display()))
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("parse {}", path.display())),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(Self::default())
             }
@@ -205,7 +203,8 @@ mod tests {
         assert_eq!(settings.root, Path::new("/h/.local/share/coracle"));
         assert_eq!(settings.runtime, Path::new("/r/coracle"));
         assert_eq!(settings.docker_config, Path::new("/h/.docker"));
-        let settings = read(&[("HOME", "/h"), ("XDG_DATA_HOME", "relative"), ("CORACLE_ROOT", "/c")]).unwrap();
+        let settings =
+            read(&[("HOME", "/h"), ("XDG_DATA_HOME", "relative"), ("CORACLE_ROOT", "/c")]).unwrap();
         assert_eq!(settings.root, Path::new("/c"));
         assert_eq!(settings.runtime, Path::new("/tmp/coracle-4000000000"));
         assert!(read(&[]).unwrap_err().to_string().contains("neither HOME nor CORACLE_ROOT"));

@@ -141,8 +141,10 @@ pub(super) fn platform(session: &Session, asked: Option<&str>) -> Result<Option<
         Some(text) => Some(text),
         None => session.settings()?.platform.as_deref(),
     };
-    text.map(|text| text.parse().map_err(|error| anyhow::anyhow!("error parsing specified platform: {error}")))
-        .transpose()
+    text.map(|text| {
+        text.parse().map_err(|error| anyhow::anyhow!("error parsing specified platform: {error}"))
+    })
+    .transpose()
 }
 
 /// Removes a container that was to be removed at its end and has not come to run. It may have gone already.

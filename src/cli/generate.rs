@@ -1,4 +1,5 @@
-//! Man pages and completions, written from the definitions: `__generate man|completions DIR`.
+//! Man pages and completions, written from the definitions: `__generate DIR` makes `DIR/man` and
+//! `DIR/completions`.
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +17,22 @@ pub(super) const ROLE: &str = "__generate";
 /// The entry point of the role.
 pub(super) fn main(words: &[String]) -> Words {
     let done = match words {
-        [what, dir] if what == "man" => pages(Path::new(dir)),
-        [what, dir] if what == "completions" => completions(Path::new(dir)),
-        _ => Err(anyhow::anyhow!("want man or completions, and a directory")),
+        [dir] => generate(Path::new(dir)),
+        _ => Err(anyhow::anyhow!("want a directory")),
     };
     match done {
         Ok(()) => Words { text: String::new(), code: 0 },
         Err(error) => Words { text: format!("{error:#}"), code: 1 },
     }
+}
+
+fn generate(dir: &Path) -> Result<()> {
+    for (name, write) in [("man", pages as fn(&Path) -> Result<()>), ("completions", completions)] {
+        let dir = dir.join(name);
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+        write(&dir)?;
+    }
+    Ok(())
 }
 
 /// Builds the whole tree.
@@ -35,7 +44,8 @@ fn tree() -> Command {
     for spec in COMMANDS {
         let mut main: Option<&str> = None;
         for path in spec.paths {
-            let (group, name) = path.split_once(' ').map_or((None, *path), |(group, name)| (Some(group), name));
+            let (group, name) =
+                path.split_once(' ').map_or((None, *path), |(group, name)| (Some(group), name));
             let aliases = spec.paths.iter().filter_map(|other| {
                 let (parent, alias) = other.split_once(' ').map_or((None, *other), |(p, a)| (Some(p), a));
                 (parent == group && alias != name).then_some(alias)
@@ -76,7 +86,11 @@ fn page(dir: &Path, name: &str, command: &Command) -> Result<()> {
     let command = command.clone().name(lasting).bin_name(shown).disable_help_subcommand(true);
     let mut bytes = Vec::new();
     // No date and no version in the foot: the pages change when the definitions do.
-    let man = clap_mangen::Man::new(command).title(name.to_uppercase()).date("").source("coracle").manual("coracle");
+    let man = clap_mangen::Man::new(command)
+        .title(name.to_uppercase())
+        .date("")
+        .source("coracle")
+        .manual("coracle");
     man.render(&mut bytes).context("write a man page")?;
     let path = dir.join(format!("{name}.1"));
     fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))

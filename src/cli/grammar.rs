@@ -175,7 +175,8 @@ impl Reader<'_> {
             };
         }
         if let Some(absent) = self.rules.absent.iter().find(|absent| absent.long == name) {
-            let value = value.or_else(|| absent.takes_value.then(|| words.next()).flatten().map(String::as_str));
+            let value =
+                value.or_else(|| absent.takes_value.then(|| words.next()).flatten().map(String::as_str));
             return refuse(absent, value);
         }
         if name == "help" {
@@ -208,7 +209,8 @@ impl Reader<'_> {
                         };
                     }
                 }
-            } else if let Some(absent) = self.rules.absent.iter().find(|absent| absent.short == Some(letter)) {
+            } else if let Some(absent) = self.rules.absent.iter().find(|absent| absent.short == Some(letter))
+            {
                 let next = || words.next().map(String::as_str);
                 let value = attached.or(Some(after).filter(|after| !after.is_empty()));
                 return refuse(absent, if absent.takes_value { value.or_else(next) } else { None });
@@ -322,7 +324,13 @@ mod tests {
 
     const ABSENT: &[Absent] = &[
         Absent { long: "memory", short: Some('m'), takes_value: true, harmless: &["0"], reason: "no limits" },
-        Absent { long: "publish-all", short: Some('P'), takes_value: false, harmless: &[], reason: "no ports" },
+        Absent {
+            long: "publish-all",
+            short: Some('P'),
+            takes_value: false,
+            harmless: &[],
+            reason: "no ports",
+        },
     ];
 
     fn command() -> Command {
@@ -366,7 +374,8 @@ mod tests {
 
     #[test]
     fn reads_flags_as_docker_does() {
-        let matches = read("-it -e=A=1 -eB=2 -e C=3 --env=D --name x --name y --net host img -x --rm").unwrap();
+        let matches =
+            read("-it -e=A=1 -eB=2 -e C=3 --env=D --name x --name y --net host img -x --rm").unwrap();
         assert!(matches.get_flag("interactive") && matches.get_flag("tty") && !matches.get_flag("rm"));
         assert_eq!(many(&matches, "env"), ["A=1", "B=2", "C=3", "D"]);
         assert_eq!(many(&matches, "name"), ["y"]);

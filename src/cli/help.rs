@@ -44,7 +44,11 @@ impl Style {
         for (name, spec) in members(Some(group.name)) {
             let _ = writeln!(out, "  {name:<10}  {}", spec.about);
         }
-        let _ = write!(out, "\nRun '{program} {} COMMAND --help' for more information on a command.\n", group.name);
+        let _ = write!(
+            out,
+            "\nRun '{program} {} COMMAND --help' for more information on a command.\n",
+            group.name
+        );
         out
     }
 
@@ -167,7 +171,10 @@ mod tests {
     #[test]
     fn lays_out_a_group() {
         let help = STYLE.group(&GROUPS[1]);
-        assert!(help.starts_with("Usage:  docker image COMMAND\n\nManage images\n\nCommands:\n  history     "), "{help}");
+        assert!(
+            help.starts_with("Usage:  docker image COMMAND\n\nManage images\n\nCommands:\n  history     "),
+            "{help}"
+        );
     }
 
     #[test]

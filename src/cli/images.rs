@@ -107,8 +107,7 @@ fn format(args: &ImagesArgs, session: &Session) -> Result<String> {
         "" | "table" => "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
         format => format,
     };
-    let lacks_digest =
-        args.digests && format.starts_with("table") && !format.contains("{{.Digest}}");
+    let lacks_digest = args.digests && format.starts_with("table") && !format.contains("{{.Digest}}");
     Ok(if lacks_digest { format!("{format}\t{{{{.Digest}}}}") } else { format.to_owned() })
 }
 
@@ -223,8 +222,9 @@ fn row(
     let id = summary.image.record.id;
     let created: Option<Timestamp> =
         summary.image.config.created.as_deref().and_then(|text| text.parse().ok());
-    let since = created
-        .map_or("N/A".to_owned(), |then| format!("{} ago", human_duration(now.duration_since(then).as_secs())));
+    let since = created.map_or("N/A".to_owned(), |then| {
+        format!("{} ago", human_duration(now.duration_since(then).as_secs()))
+    });
     let fields: Map<String, Value> = [
         ("ID", if args.no_trunc { id.to_string() } else { id.short() }),
         ("Repository", repository),

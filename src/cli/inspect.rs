@@ -270,7 +270,10 @@ mod tests {
         });
         let render = |text: &str| render(&Template::parse(text).unwrap(), value.clone()).unwrap();
         assert_eq!(render("{{if .State.Health}}h{{else}}none{{end}}"), "none");
-        assert_eq!(render("{{index .Config.Labels \"x\"}}{{.Config.Labels.y}}{{.Config.Cmd}}"), "<no value>[]");
+        assert_eq!(
+            render("{{index .Config.Labels \"x\"}}{{.Config.Labels.y}}{{.Config.Cmd}}"),
+            "<no value>[]"
+        );
         assert_eq!(render("{{range .NetworkSettings.Networks}}<{{.IPAddress}}>{{end}}"), "<>");
         assert_eq!(render("{{range $p, $c := .NetworkSettings.Ports}}x{{end}}{{.Config.StopSignal}}"), "");
     }

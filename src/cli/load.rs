@@ -54,8 +54,7 @@ fn run(args: &LoadArgs, session: &Session) -> Result<u8> {
         None => Input::Archive(Box::new(stdin())),
     };
     let (_ancestor, mapping) = enter(session).map_err(response)?;
-    let loaded =
-        image::load(session.store()?, &mapping, input, &platform, &Quiet).map_err(response)?;
+    let loaded = image::load(session.store()?, &mapping, input, &platform, &Quiet).map_err(response)?;
     let lines: String = loaded
         .iter()
         .map(|loaded| match loaded {

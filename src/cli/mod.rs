@@ -74,10 +74,9 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
     let answer = match words {
         Ok(words) => answer(&words, &style),
-        Err(word) => Words {
-            text: format!("{}: {:?} is not UTF-8", style.program, word.to_string_lossy()),
-            code: 125,
-        },
+        Err(word) => {
+            Words { text: format!("{}: {:?} is not UTF-8", style.program, word.to_string_lossy()), code: 125 }
+        }
     };
     say(&answer);
     ExitCode::from(answer.code)
@@ -118,7 +117,10 @@ fn global() -> Command {
         .about(ABOUT)
         .disable_help_flag(true)
         .arg(value("config", None, "string", "Directory of Docker's config.json"))
-        .arg(value("context", Some('c'), "string", "Only \"default\": there is no daemon to choose").hide(true))
+        .arg(
+            value("context", Some('c'), "string", "Only \"default\": there is no daemon to choose")
+                .hide(true),
+        )
         .arg(switch("debug", Some('D'), "Say on standard error what is being done"))
         .arg(
             value("host", Some('H'), "list", "Refused: there is no daemon to connect to")
@@ -253,7 +255,9 @@ mod tests {
         let (help, code) = say("");
         assert_eq!(code, 0);
         assert!(help.starts_with("Usage:  docker [OPTIONS] COMMAND\n"), "{help}");
-        assert!(help.contains("\nCommon Commands:\n  run         Create and run a new container from an image\n"));
+        assert!(
+            help.contains("\nCommon Commands:\n  run         Create and run a new container from an image\n")
+        );
         assert_eq!(say("--help"), (help.clone(), 0));
         assert_eq!(say("help"), (help, 0));
         assert!(say("help ps").0.starts_with("Usage:  docker ps [OPTIONS]\n"));

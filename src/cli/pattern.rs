@@ -41,9 +41,7 @@ impl Pattern {
         let chars: Vec<char> = text.chars().collect();
         let mut steps = 0;
         (0..=chars.len()).any(|from| {
-            self.alternatives
-                .iter()
-                .any(|sequence| run(sequence, &chars, from, &mut steps, &mut |_, _| true))
+            self.alternatives.iter().any(|sequence| run(sequence, &chars, from, &mut steps, &mut |_, _| true))
         })
     }
 }
@@ -154,9 +152,9 @@ fn run(sequence: &[Node], text: &[char], at: usize, steps: &mut usize, then: The
     let Some((node, rest)) = sequence.split_first() else { return then(at, steps) };
     match node {
         Node::Repeat { node, least, most } => repeat(node, *least, *most, rest, text, at, steps, then),
-        Node::Group(group) => group.iter().any(|inner| {
-            run(inner, text, at, steps, &mut |end, steps| run(rest, text, end, steps, then))
-        }),
+        Node::Group(group) => group
+            .iter()
+            .any(|inner| run(inner, text, at, steps, &mut |end, steps| run(rest, text, end, steps, then))),
         node => step(node, text, at).is_some_and(|next| run(rest, text, next, steps, then)),
     }
 }

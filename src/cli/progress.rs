@@ -126,7 +126,10 @@ mod tests {
 
     #[test]
     fn draws_a_meter() {
-        assert_eq!(meter("Downloading", 500, 1000), format!("Downloading [{}>{}]  500B/1kB", "=".repeat(25), " ".repeat(24)));
+        assert_eq!(
+            meter("Downloading", 500, 1000),
+            format!("Downloading [{}>{}]  500B/1kB", "=".repeat(25), " ".repeat(24))
+        );
         assert_eq!(meter("Extracting", 10, 10), format!("Extracting [{}]  10B/10B", "=".repeat(50)));
         assert_eq!(meter("Downloading", 5, 0), "Downloading  5B");
     }

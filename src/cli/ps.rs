@@ -111,8 +111,7 @@ fn run(args: &PsArgs, session: &Session) -> Result<u8> {
 
 fn format(args: &PsArgs, session: &Session) -> Result<String> {
     let asked = args.format.clone().unwrap_or_default();
-    let configured =
-        if asked.is_empty() && !args.quiet { session.docker_config()?.ps_format } else { asked };
+    let configured = if asked.is_empty() && !args.quiet { session.docker_config()?.ps_format } else { asked };
     Ok(match configured.as_str() {
         _ if args.quiet => "{{.ID}}".to_owned(),
         "" | "table" if args.size => format!("{TABLE}\t{{{{.Size}}}}"),
@@ -128,8 +127,7 @@ fn measure(store: &Store, summary: &Summary) -> (u64, u64) {
 
 fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store: &Store) -> Result<()> {
     for status in filters.values("status") {
-        const WORDS: [&str; 7] =
-            ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
+        const WORDS: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
         if !WORDS.contains(&status.as_str()) {
             return Err(Filters::invalid("status", status));
         }
@@ -156,7 +154,8 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
         || args.last > 0
         || !filters.values("status").is_empty()
         || !filters.values("exited").is_empty();
-    let names: Vec<Option<Pattern>> = filters.values("name").iter().map(|text| Pattern::parse(text)).collect();
+    let names: Vec<Option<Pattern>> =
+        filters.values("name").iter().map(|text| Pattern::parse(text)).collect();
     let mut index = 0;
     summaries.retain(|summary| {
         let at = index;
@@ -171,7 +170,9 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             && (filters.values("ancestor").is_empty() || ancestors.contains(&summary.config.image))
             && filters.any("health", |word| word == "none")
             && filters.any("network", |name| name == network(summary))
-            && filters.any("volume", |name| mounts(summary).any(|(source, target)| source == name || target == name))
+            && filters.any("volume", |name| {
+                mounts(summary).any(|(source, target)| source == name || target == name)
+            })
             && filters.labels(|key| summary.config.labels.get(key).map(String::as_str))
     });
     let most = if args.latest { 1 } else { usize::try_from(args.last).unwrap_or(usize::MAX) };
@@ -326,7 +327,8 @@ mod tests {
 
     #[test]
     fn joins_commands_as_docker_does() {
-        let line = |words: &[&str]| command_line(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        let line =
+            |words: &[&str]| command_line(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(line(&["sh", "-c", "exit 3"]), "sh -c 'exit 3'");
         assert_eq!(line(&["/my prog"]), "/my prog");
     }
@@ -334,11 +336,8 @@ mod tests {
     #[test]
     fn says_states_in_dockers_words() {
         let now: Timestamp = "2026-01-01T00:02:00Z".parse().unwrap();
-        let record = ExitRecord {
-            code: 3,
-            finished: "2026-01-01T00:01:57Z".to_owned(),
-            ..ExitRecord::default()
-        };
+        let record =
+            ExitRecord { code: 3, finished: "2026-01-01T00:01:57Z".to_owned(), ..ExitRecord::default() };
         assert_eq!(status(&Status::Exited(record), now), "Exited (3) 3 seconds ago");
         assert_eq!(status(&Status::Created(None), now), "Created");
     }

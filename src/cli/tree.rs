@@ -115,16 +115,20 @@ mod tests {
         let mut paths = HashSet::new();
         for spec in COMMANDS {
             assert!(spec.paths.iter().all(|path| paths.insert(*path)), "{:?}", spec.paths);
-            assert!(spec.paths.iter().filter_map(|path| parent(path)).all(|group| GROUPS
-                .iter()
-                .any(|known| known.name == group)));
+            assert!(
+                spec.paths
+                    .iter()
+                    .filter_map(|path| parent(path))
+                    .all(|group| GROUPS.iter().any(|known| known.name == group))
+            );
             let command = spec.command();
             for arg in command.get_arguments() {
                 assert!(arg.get_help().is_some() || arg.is_positional(), "{:?} {arg}", spec.paths);
             }
             for absent in spec.rules.absent {
                 let known = command.get_arguments().any(|arg| {
-                    arg.get_long() == Some(absent.long) || absent.short.is_some() && arg.get_short() == absent.short
+                    arg.get_long() == Some(absent.long)
+                        || absent.short.is_some() && arg.get_short() == absent.short
                 });
                 assert!(!known, "{:?} --{}", spec.paths, absent.long);
             }

@@ -56,8 +56,7 @@ fn run(args: &VersionArgs, session: &Session) -> Result<u8> {
         None | Some("") => text(&facts),
         Some("json") => format!("{facts}\n"),
         Some(template) => {
-            let shapes =
-                Shapes { maps: &["Details"], lists: &[], type_name: Some("system.versionInfo") };
+            let shapes = Shapes { maps: &["Details"], lists: &[], type_name: Some("system.versionInfo") };
             format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
         }
     };
@@ -145,7 +144,9 @@ mod tests {
     #[test]
     fn has_what_tools_read() {
         let facts = facts();
-        for path in ["/Server/Version", "/Client/Version", "/Server/APIVersion", "/Client/APIVersion", "/Server/Os"] {
+        for path in
+            ["/Server/Version", "/Client/Version", "/Server/APIVersion", "/Client/APIVersion", "/Server/Os"]
+        {
             assert!(facts.pointer(path).is_some_and(|value| value != ""), "{path}");
         }
         assert!(text(&facts).contains("\nServer: coracle"));

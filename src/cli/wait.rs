@@ -30,8 +30,8 @@ struct WaitArgs {
 fn run(args: &WaitArgs, session: &Session) -> Result<u8> {
     let mut errors = Vec::new();
     for name in &args.containers {
-        let waited = find(session, name)
-            .and_then(|dir| container::wait(session.store()?, &dir).map_err(response));
+        let waited =
+            find(session, name).and_then(|dir| container::wait(session.store()?, &dir).map_err(response));
         match waited {
             Ok(code) => session.print(&format!("{code}\n"))?,
             Err(error) => errors.push(format!("{error:#}")),

@@ -195,9 +195,10 @@ impl ContainerFlags {
             image_name: self.image.clone(),
             name: self.name.clone().filter(|name| !name.is_empty()),
             command: self.command.clone(),
-            entrypoint: self.entrypoint.clone().map(|program| {
-                if program.is_empty() { Vec::new() } else { vec![program] }
-            }),
+            entrypoint: self
+                .entrypoint
+                .clone()
+                .map(|program| if program.is_empty() { Vec::new() } else { vec![program] }),
             env,
             labels: variables::labels(&self.label_file, &self.label)?,
             annotations: self.annotation.iter().map(|text| variables::pair(text)).collect(),
@@ -218,7 +219,11 @@ impl ContainerFlags {
             privileged: self.privileged,
             cap_add: self.cap_add.iter().map(|text| value::capability(text)).collect(),
             cap_drop: self.cap_drop.iter().map(|text| value::capability(text)).collect(),
-            security_opt: self.security_opt.iter().map(|text| value::security_opt(text)).collect::<Result<_>>()?,
+            security_opt: self
+                .security_opt
+                .iter()
+                .map(|text| value::security_opt(text))
+                .collect::<Result<_>>()?,
             ulimits: self.limits(),
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().map(|text| variables::pair(text)).collect(),

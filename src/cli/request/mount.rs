@@ -100,7 +100,8 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
     let source = match fields.kind.as_str() {
         "bind" if fields.source.is_empty() => return wrong("field Source must not be empty"),
         "bind" => {
-            let relative = fields.source == "." || fields.source.starts_with("./") || fields.source.starts_with("..");
+            let relative =
+                fields.source == "." || fields.source.starts_with("./") || fields.source.starts_with("..");
             if !relative && !fields.source.starts_with('/') {
                 return wrong(&format!(
                     "invalid mount path: '{}' mount path must be absolute",
@@ -200,7 +201,11 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
                 "enabled" | "writable" => Some(true),
                 "disabled" => Some(false),
                 "readonly" => return unbuilt(),
-                _ => return Err(format!("invalid value for bind-recursive: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")")),
+                _ => {
+                    return Err(format!(
+                        "invalid value for bind-recursive: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
+                    ));
+                }
             };
         }
         "volume-subpath" => {

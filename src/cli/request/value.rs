@@ -35,8 +35,21 @@ pub(in crate::cli) fn parse_stream(text: &str) -> Result<String, String> {
 /// Reads `--ulimit`: `name=soft[:hard]`.
 pub(in crate::cli) fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
     const NAMES: [&str; 15] = [
-        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-        "rtprio", "rttime", "sigpending", "stack",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     let Some((name, limits)) = text.split_once('=') else {
         return Err(format!("invalid ulimit argument: {text}"));
@@ -73,10 +86,13 @@ pub(in crate::cli) fn parse_sysctl(text: &str) -> Result<String, String> {
         "kernel.shm_rmid_forced",
     ];
     let name = text.split_once('=').map(|(name, _)| name);
-    let allowed = |name: &str| {
-        NAMES.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
-    };
-    if name.is_some_and(allowed) { Ok(text.to_owned()) } else { Err(format!("sysctl '{text}' is not allowed")) }
+    let allowed =
+        |name: &str| NAMES.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.");
+    if name.is_some_and(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("sysctl '{text}' is not allowed"))
+    }
 }
 
 /// Reads an amount of memory.
@@ -89,7 +105,10 @@ pub(super) fn device(text: &str) -> Result<Device, String> {
     let is_mode = |text: &str| {
         !text.is_empty()
             && text.chars().all(|c| "rwm".contains(c))
-            && text.chars().enumerate().all(|(index, c)| text.chars().position(|other| other == c) == Some(index))
+            && text
+                .chars()
+                .enumerate()
+                .all(|(index, c)| text.chars().position(|other| other == c) == Some(index))
     };
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, permissions) = match parts.as_slice() {
@@ -194,7 +213,8 @@ pub(super) fn security_opt(text: &str) -> anyhow::Result<String> {
     if key != "seccomp" || matches!(value, "unconfined" | "builtin") {
         return Ok(text.to_owned());
     }
-    let failed = |error: &dyn std::fmt::Display| anyhow::anyhow!("opening seccomp profile ({value}) failed: {error}");
+    let failed =
+        |error: &dyn std::fmt::Display| anyhow::anyhow!("opening seccomp profile ({value}) failed: {error}");
     let bytes = std::fs::read(value).map_err(|error| failed(&super::open_error(value, &error)))?;
     let profile: serde_json::Value = serde_json::from_slice(&bytes)
         .map_err(|error| anyhow::anyhow!("compacting json for seccomp profile ({value}) failed: {error}"))?;

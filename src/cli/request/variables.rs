@@ -98,9 +98,7 @@ fn lines(path: &str, kind: &str) -> Result<Vec<String>> {
 /// Adds the proxies of Docker's configuration to variables that do not name them.
 pub(in crate::cli) fn add_proxies(env: &mut Vec<String>, config: &DockerConfig) {
     let Some(proxy) = config.proxies.get("default") else { return };
-    let given = |env: &[String], name: &str| {
-        env.iter().any(|entry| entry.split('=').next() == Some(name))
-    };
+    let given = |env: &[String], name: &str| env.iter().any(|entry| entry.split('=').next() == Some(name));
     for (name, value) in [
         ("HTTP_PROXY", &proxy.http_proxy),
         ("HTTPS_PROXY", &proxy.https_proxy),

@@ -54,7 +54,7 @@ fn run(args: &AttachArgs, session: &Session) -> Result<u8> {
     }
     let process = dir.config().map_err(response)?.process;
     let stdin = process.open_stdin && !args.no_stdin;
-    if stdin && process.tty && !session.stdin_is_terminal() {
+    if stdin && process.tty && !Session::stdin_is_terminal() {
         return Err(coded(1, NO_TERMINAL));
     }
     let options = AttachOptions {

@@ -37,7 +37,7 @@ struct CreateArgs {
 fn run(args: &CreateArgs, session: &Session) -> Result<u8> {
     let request = args.flags.request(session, false)?;
     let created = create(session, &args.flags, request)?;
-    session.print(&format!("{}\n", created.id))?;
+    Session::print(&format!("{}\n", created.id))?;
     Ok(0)
 }
 
@@ -47,7 +47,7 @@ pub(super) fn create(session: &Session, flags: &ContainerFlags, request: CreateR
     let (image, identity) = find_image(session, flags)?;
     let created = container::create(session.store()?, &identity, &image, request).map_err(response)?;
     for warning in &created.warnings {
-        session.note(&format!("WARNING: {warning}"));
+        Session::note(&format!("WARNING: {warning}"));
     }
     if let Some(file) = cidfile {
         file.write(&created.id)?;
@@ -91,7 +91,7 @@ impl Drop for IdFile<'_> {
 /// Returns the image, with its layers unpacked for this user.
 fn find_image(session: &Session, flags: &ContainerFlags) -> Result<(Image, crate::idmap::Identity)> {
     let store = session.store()?;
-    let identity = session.identity().map_err(response)?;
+    let identity = Session::identity().map_err(response)?;
     let platform = platform(session, flags.platform.as_deref())?;
     let name = flags.image.as_str();
     let pull = |text: &str| {
@@ -108,7 +108,7 @@ fn find_image(session: &Session, flags: &ContainerFlags) -> Result<(Image, crate
                 let reference = Reference::parse(name).map(Reference::with_default_tag);
                 let reference = reference.map_err(|error| anyhow::anyhow!(error))?;
                 if !image::is_hello(&reference) && !flags.quiet {
-                    session.note(&format!("Unable to find image '{}' locally", reference.familiar()));
+                    Session::note(&format!("Unable to find image '{}' locally", reference.familiar()));
                 }
                 pull(name)?;
                 let record = image::resolve(store, name).map_err(response)?;

@@ -62,7 +62,7 @@ struct ExecArgs {
 fn run(args: &ExecArgs, session: &Session) -> Result<u8> {
     let env = environment(&args.env_file, &args.env, &|name| std::env::var(name).ok())?;
     let dir = find(session, &args.container)?;
-    if !args.detach && args.interactive && args.tty && !session.stdin_is_terminal() {
+    if !args.detach && args.interactive && args.tty && !Session::stdin_is_terminal() {
         return Err(coded(1, NO_TERMINAL));
     }
     let request = ExecRequest {

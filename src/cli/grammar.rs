@@ -200,13 +200,8 @@ impl Reader<'_> {
                     }
                     (None, false) if !after.is_empty() => return self.give(arg, after),
                     (None, false) => {
-                        return match words.next() {
-                            Some(value) => self.give(arg, value),
-                            None => {
-                                let name = format!("'{letter}' in -{rest}");
-                                Err(Stop::Flag(format!("flag needs an argument: {name}")))
-                            }
-                        };
+                        let missing = || Stop::Flag(format!("flag needs an argument: '{letter}' in -{rest}"));
+                        return self.give(arg, words.next().ok_or_else(missing)?);
                     }
                 }
             } else if let Some(absent) = self.rules.absent.iter().find(|absent| absent.short == Some(letter))

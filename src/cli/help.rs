@@ -116,11 +116,11 @@ fn kind(arg: &Arg) -> &str {
 
 fn right(arg: &Arg) -> String {
     let mut text = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    if let Some(default) = arg.get_default_values().first().map(|value| value.to_string_lossy()) {
-        if !default.is_empty() {
-            let quote = if kind(arg) == "string" && !is_switch(arg) { "\"" } else { "" };
-            let _ = write!(text, " (default {quote}{default}{quote})");
-        }
+    if let Some(default) = arg.get_default_values().first().map(|value| value.to_string_lossy())
+        && !default.is_empty()
+    {
+        let quote = if kind(arg) == "string" && !is_switch(arg) { "\"" } else { "" };
+        let _ = write!(text, " (default {quote}{default}{quote})");
     }
     text
 }

@@ -78,7 +78,7 @@ fn run(args: &HistoryArgs, session: &Session) -> Result<u8> {
         None | Some("" | "table") => table,
         Some(format) => format,
     };
-    session.print(&LIST.render(format, &rows)?)?;
+    Session::print(&LIST.render(format, &rows)?)?;
     Ok(0)
 }
 

@@ -91,7 +91,7 @@ fn run(args: &ImagesArgs, session: &Session) -> Result<u8> {
         let mut seen = std::collections::HashSet::new();
         rows.retain(|row| seen.insert(row.fields.get("ID").cloned()));
     }
-    session.print(&LIST.render(&format, &rows)?)?;
+    Session::print(&LIST.render(&format, &rows)?)?;
     Ok(0)
 }
 
@@ -163,16 +163,14 @@ fn is_called(name: &Name, pattern: &str) -> bool {
     let familiar = familiar_repository(&name.repository);
     let whole = image::familiar(name);
     let patterned = pattern.contains(['*', '?', '[']);
-    if !patterned {
-        if let Ok(reference) = Reference::parse(pattern) {
-            let same = reference.repository() == name.repository;
-            return match (&name.selector, reference.tag(), reference.digest()) {
-                (_, None, None) => same,
-                (Selector::Tag(tag), Some(wanted), _) => same && tag == wanted,
-                (Selector::Digest(digest), _, Some(wanted)) => same && *digest == wanted,
-                _ => false,
-            };
-        }
+    if !patterned && let Ok(reference) = Reference::parse(pattern) {
+        let same = reference.repository() == name.repository;
+        return match (&name.selector, reference.tag(), reference.digest()) {
+            (_, None, None) => same,
+            (Selector::Tag(tag), Some(wanted), _) => same && tag == wanted,
+            (Selector::Digest(digest), _, Some(wanted)) => same && *digest == wanted,
+            _ => false,
+        };
     }
     glob(pattern, familiar) || glob(pattern, &whole) || glob(pattern, &name.repository)
 }

@@ -69,6 +69,6 @@ fn run(args: &ImportArgs, session: &Session) -> Result<u8> {
     let options = ImportOptions { reference, changes: args.change.clone(), message, platform };
     let (_ancestor, mapping) = enter(session).map_err(response)?;
     let id = image::import(session.store()?, &mapping, input, &options).map_err(response)?;
-    session.print(&format!("{id}\n"))?;
+    Session::print(&format!("{id}\n"))?;
     Ok(0)
 }

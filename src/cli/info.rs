@@ -48,7 +48,7 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
             format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
         }
     };
-    session.print(&text)?;
+    Session::print(&text)?;
     Ok(0)
 }
 
@@ -57,7 +57,7 @@ fn facts(session: &Session) -> Result<Value> {
     let settings = session.settings()?;
     let containers = container::list(store).map_err(response)?;
     let count = |fits: &dyn Fn(&Status) -> bool| containers.iter().filter(|c| fits(&c.status)).count();
-    let identity = session.identity().map_err(response)?;
+    let identity = Session::identity().map_err(response)?;
     let uname = rustix::system::uname();
     let cgroup2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
     let variable = |name: &str| {

@@ -209,7 +209,7 @@ fn run(names: &[String], format: Option<&str>, kind: Kind, size: bool, session: 
         (None, Some("json")) => format!("{}\n", Value::Array(found)),
         (None, _) => format!("{}\n", pretty(&found)?),
     };
-    session.print(&text)?;
+    Session::print(&text)?;
     if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
 }
 
@@ -225,7 +225,7 @@ fn object(name: &str, kind: Kind, size: bool, session: &Session) -> Result<Value
     }
     match image::resolve(store, name) {
         Ok(record) => {
-            let map = MapKey::of(&session.identity()?.map.text());
+            let map = MapKey::of(&Session::identity()?.map.text());
             image::inspect(store, &record, &map).map_err(response)
         }
         Err(error) if kind == Kind::Any && error.is::<ResolveError>() => {

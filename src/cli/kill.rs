@@ -32,7 +32,7 @@ struct KillArgs {
 
 fn run(args: &KillArgs, session: &Session) -> Result<u8> {
     let signal = args.signal.as_deref().filter(|signal| !signal.is_empty()).unwrap_or("KILL");
-    each(session, &args.containers, |name| {
+    each(&args.containers, |name| {
         let dir = find(session, name)?;
         container::kill(session.store()?, &dir, signal)
             .map_err(|error| response(error.context(format!("cannot kill container: {name}"))))

@@ -63,7 +63,7 @@ fn run(args: &LoadArgs, session: &Session) -> Result<u8> {
         })
         .collect();
     if !args.quiet {
-        session.print(&lines)?;
+        Session::print(&lines)?;
     }
     Ok(0)
 }

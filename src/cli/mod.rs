@@ -156,10 +156,10 @@ fn answer(words: &[String], style: &Style) -> Words {
         return Words { text, code: 1 };
     }
     let level = text("log-level");
-    if let Some(level) = level {
-        if !matches!(level, "debug" | "info" | "warn" | "error" | "fatal") {
-            return Words { text: format!("Unable to parse logging level: {level}"), code: 1 };
-        }
+    if let Some(level) = level
+        && !matches!(level, "debug" | "info" | "warn" | "error" | "fatal")
+    {
+        return Words { text: format!("Unable to parse logging level: {level}"), code: 1 };
     }
     let debug = flags.get_flag("debug") || level == Some("debug");
     let config = text("config").map(PathBuf::from);

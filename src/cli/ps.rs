@@ -105,7 +105,7 @@ fn run(args: &PsArgs, session: &Session) -> Result<u8> {
             row(summary, args, &mut names, sizes, now)
         })
         .collect();
-    session.print(&LIST.render(&format, &rows)?)?;
+    Session::print(&LIST.render(&format, &rows)?)?;
     Ok(0)
 }
 

@@ -70,18 +70,18 @@ fn run(args: &PullArgs, session: &Session) -> Result<u8> {
     }
     let whole = reference.clone().with_default_tag();
     if reference.tag().is_none() && reference.digest().is_none() && !args.quiet {
-        session.print("Using default tag: latest\n")?;
+        Session::print("Using default tag: latest\n")?;
     }
     let platform = platform(session, args.platform.as_deref())?;
     let wanted = Wanted { reference: &args.name, platform: platform.as_ref(), quiet: args.quiet };
     pull(session, &wanted, Out::Stdout).map_err(response)?;
-    session.print(&format!("{whole}\n"))?;
+    Session::print(&format!("{whole}\n"))?;
     Ok(0)
 }
 
 /// Enters the ancestor user namespace, for good, and says how files are unpacked there.
 pub(super) fn enter(session: &Session) -> Result<(Ancestor, Mapping)> {
-    let identity = session.identity()?;
+    let identity = Session::identity()?;
     let store = session.store()?;
     let ancestor = Ancestor::enter(&store.root().join("locks"), &identity)?;
     let owners = if identity.level == Level::Single { Owners::Emulated } else { Owners::Mapped };

@@ -22,7 +22,7 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn run(args: &StopArgs, session: &Session) -> Result<u8> {
-    each(session, &args.containers, |name| {
+    each(&args.containers, |name| {
         let dir = find(session, name)?;
         container::restart(session.store()?, &dir, args.signal.as_deref(), args.timeout).map_err(response)
     })

@@ -55,7 +55,7 @@ fn run(args: &RmArgs, session: &Session) -> Result<u8> {
             }
         };
         match remover.remove(&dir, name, options).map_err(response) {
-            Ok(()) => session.print(&format!("{name}\n"))?,
+            Ok(()) => Session::print(&format!("{name}\n"))?,
             Err(error) => {
                 errors.push(format!("{error:#}"));
                 failed = true;
@@ -65,6 +65,8 @@ fn run(args: &RmArgs, session: &Session) -> Result<u8> {
     if failed {
         return Err(coded(1, errors.join("\n")));
     }
-    errors.iter().for_each(|error| session.note(error));
+    for error in &errors {
+        Session::note(error);
+    }
     Ok(0)
 }

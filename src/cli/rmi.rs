@@ -65,7 +65,7 @@ fn run(args: &RmiArgs, session: &Session) -> Result<u8> {
                         Removed::Deleted(id) => format!("Deleted: {id}\n"),
                     })
                     .collect();
-                session.print(&lines)?;
+                Session::print(&lines)?;
             }
             Err(error) => {
                 let absent = matches!(error.downcast_ref(), Some(ResolveError::NotFound(_)));
@@ -77,6 +77,8 @@ fn run(args: &RmiArgs, session: &Session) -> Result<u8> {
     if failed {
         return Err(coded(1, errors.join("\n")));
     }
-    errors.iter().for_each(|error| session.note(error));
+    for error in &errors {
+        Session::note(error);
+    }
     Ok(0)
 }

@@ -50,7 +50,7 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
     let detach_keys = keys(args.detach_keys.as_deref(), session).map_err(misuse)?;
     let request = flags.request(session, args.detach)?;
     let attach = request.attach;
-    if attach.stdin && flags.tty && !session.stdin_is_terminal() {
+    if attach.stdin && flags.tty && !Session::stdin_is_terminal() {
         return Err(coded(1, NO_TERMINAL));
     }
     let created = create(session, flags, request)?;
@@ -69,7 +69,7 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
         Ok(Outcome::Exited(code)) if !args.detach => Ok(exit_code(code)),
         Ok(_) => {
             if args.detach {
-                session.print(&format!("{}\n", created.id))?;
+                Session::print(&format!("{}\n", created.id))?;
             }
             Ok(0)
         }

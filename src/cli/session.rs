@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Finds out who the user may be.
-    pub(super) fn identity(&self) -> Result<Identity> {
+    pub(super) fn identity() -> Result<Identity> {
         idmap::observe()
     }
 
@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// Writes results. A reader who has gone away is no error: it has what it wanted.
-    pub(super) fn print(&self, text: &str) -> Result<()> {
+    pub(super) fn print(text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Tells something beside the results.
-    pub(super) fn note(&self, text: &str) {
+    pub(super) fn note(text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// Tells whether standard input is a terminal.
-    pub(super) fn stdin_is_terminal(&self) -> bool {
+    pub(super) fn stdin_is_terminal() -> bool {
         io::stdin().is_terminal()
     }
 }

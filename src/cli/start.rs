@@ -46,9 +46,9 @@ fn run(args: &StartArgs, session: &Session) -> Result<u8> {
         let started = find(session, name)
             .and_then(|dir| container::start(session.store()?, &dir, None).map_err(response));
         match started {
-            Ok(_) => session.print(&format!("{name}\n"))?,
+            Ok(_) => Session::print(&format!("{name}\n"))?,
             Err(error) => {
-                session.note(&format!("{error:#}"));
+                Session::note(&format!("{error:#}"));
                 failed.push(name.as_str());
             }
         }
@@ -66,7 +66,7 @@ fn attached(args: &StartArgs, session: &Session) -> Result<u8> {
     let dir = find(session, name)?;
     let process = dir.config().map_err(response)?.process;
     let stdin = args.interactive && process.open_stdin;
-    if stdin && process.tty && !session.stdin_is_terminal() {
+    if stdin && process.tty && !Session::stdin_is_terminal() {
         return Err(coded(1, NO_TERMINAL));
     }
     let options = AttachOptions {

@@ -34,7 +34,7 @@ pub(super) struct StopArgs {
 }
 
 fn run(args: &StopArgs, session: &Session) -> Result<u8> {
-    each(session, &args.containers, |name| {
+    each(&args.containers, |name| {
         let dir = find(session, name)?;
         container::stop(session.store()?, &dir, args.signal.as_deref(), args.timeout).map_err(response)
     })

@@ -13,15 +13,11 @@ pub(super) fn find(session: &Session, name: &str) -> Result<ContainerDir> {
 
 /// Does something to each of several containers and prints the names of those it was done to. The errors of
 /// the others come last.
-pub(super) fn each(
-    session: &Session,
-    names: &[String],
-    mut act: impl FnMut(&str) -> Result<()>,
-) -> Result<u8> {
+pub(super) fn each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<u8> {
     let mut errors = Vec::new();
     for name in names {
         match act(name) {
-            Ok(()) => session.print(&format!("{name}\n"))?,
+            Ok(()) => Session::print(&format!("{name}\n"))?,
             Err(error) => errors.push(format!("{error:#}")),
         }
     }

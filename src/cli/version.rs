@@ -19,7 +19,7 @@ pub(super) const SPEC: Spec = Spec {
     usage: "[OPTIONS]",
     rules: Rules { arity: Arity::None, interspersed: true, absent: &[] },
     define: VersionArgs::augment_args,
-    run: |matches, session| run(&VersionArgs::from_arg_matches(matches)?, session),
+    run: |matches, _| run(&VersionArgs::from_arg_matches(matches)?),
 };
 
 /// The version of Docker's API whose behaviour scripts may count on.
@@ -50,7 +50,7 @@ pub(super) fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-fn run(args: &VersionArgs, session: &Session) -> Result<u8> {
+fn run(args: &VersionArgs) -> Result<u8> {
     let facts = facts();
     let text = match args.format.as_deref() {
         None | Some("") => text(&facts),
@@ -60,7 +60,7 @@ fn run(args: &VersionArgs, session: &Session) -> Result<u8> {
             format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
         }
     };
-    session.print(&text)?;
+    Session::print(&text)?;
     Ok(0)
 }
 

@@ -33,7 +33,7 @@ fn run(args: &WaitArgs, session: &Session) -> Result<u8> {
         let waited =
             find(session, name).and_then(|dir| container::wait(session.store()?, &dir).map_err(response));
         match waited {
-            Ok(code) => session.print(&format!("{code}\n"))?,
+            Ok(code) => Session::print(&format!("{code}\n"))?,
             Err(error) => errors.push(format!("{error:#}")),
         }
     }

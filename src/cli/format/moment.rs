@@ -11,14 +11,14 @@ use super::units::duration;
 /// or seconds since 1970.
 pub(in crate::cli) fn read(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let bad = || format!("failed to parse value as time or duration: {}", quote(text));
-    if text != "0" {
-        if let Ok(nanoseconds) = duration(text) {
-            let ago = now.as_nanosecond() - i128::from(nanoseconds);
-            return Timestamp::from_nanosecond(ago).map_err(|_| bad());
-        }
+    if text != "0"
+        && let Ok(nanoseconds) = duration(text)
+    {
+        let ago = now.as_nanosecond() - i128::from(nanoseconds);
+        return Timestamp::from_nanosecond(ago).map_err(|_| bad());
     }
     if let Some(moment) = read_date(text) {
-        return moment.ok_or_else(bad);
+        return moment.map_err(|()| bad());
     }
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = seconds.parse().map_err(|_| bad())?;
@@ -29,11 +29,11 @@ pub(in crate::cli) fn read(text: &str, now: Timestamp) -> Result<Timestamp, Stri
     Timestamp::new(seconds, nanoseconds).map_err(|_| bad())
 }
 
-/// Reads a date; `None` if the text does not look like one, `Some(None)` if it is a wrong one.
-fn read_date(text: &str) -> Option<Option<Timestamp>> {
+/// Reads a date; `None` if the text does not look like one, an error if it is a wrong one.
+fn read_date(text: &str) -> Option<Result<Timestamp, ()>> {
     let date: Date = match text.get(..10)?.parse() {
         Ok(date) => date,
-        Err(_) if text.matches('-').count() >= 2 => return Some(None),
+        Err(_) if text.matches('-').count() >= 2 => return Some(Err(())),
         Err(_) => return None,
     };
     let rest = &text[10..];
@@ -60,7 +60,7 @@ fn read_date(text: &str) -> Option<Option<Timestamp>> {
         };
         Some(moment.to_zoned(zone).ok()?.timestamp())
     };
-    Some(read())
+    Some(read().ok_or(()))
 }
 
 /// Returns the local time zone. Read from its one file: `jiff` would go through all of the zone database to

@@ -146,7 +146,7 @@ mod tests {
             (b"A=1\n\xff=2", "invalid utf8 bytes at line 2"),
         ] {
             let (_dir, path) = file(text);
-            let error = format!("{:#}", environment(&[path.clone()], &[], &host).unwrap_err());
+            let error = format!("{:#}", environment(std::slice::from_ref(&path), &[], &host).unwrap_err());
             assert_eq!(error, format!("invalid env file ({path}): {message}"));
         }
         let error = environment(&["/nowhere".to_owned()], &[], &host).unwrap_err().to_string();

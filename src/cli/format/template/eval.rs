@@ -199,10 +199,10 @@ impl<'t, 'd> State<'t, 'd> {
             },
         };
         let mut flow = Flow::Next;
-        if items.is_empty() {
-            if let Some(list) = &branch.otherwise {
-                flow = self.list(dot, list)?;
-            }
+        if items.is_empty()
+            && let Some(list) = &branch.otherwise
+        {
+            flow = self.list(dot, list)?;
         }
         for (index, item) in items {
             let names = &branch.pipe.variables;
@@ -338,15 +338,15 @@ impl<'t, 'd> State<'t, 'd> {
         for name in names {
             value = self.field(&value, node, name)?;
         }
-        if let (Mode::Row(_) | Mode::Heads, "Label") = (self.mode, method.as_str()) {
-            if std::ptr::eq(value.get(), self.document) {
-                let mut words = Vec::new();
-                for argument in arguments {
-                    words.push(self.argument(dot, argument, Param::Text)?);
-                }
-                words.extend(last);
-                return self.label(node, &words);
+        if let (Mode::Row(_) | Mode::Heads, "Label") = (self.mode, method.as_str())
+            && std::ptr::eq(value.get(), self.document)
+        {
+            let mut words = Vec::new();
+            for argument in arguments {
+                words.push(self.argument(dot, argument, Param::Text)?);
             }
+            words.extend(last);
+            return self.label(node, &words);
         }
         if !arguments.is_empty() || last.is_some() {
             let has_it = value.get().get(method).is_some();

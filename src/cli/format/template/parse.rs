@@ -95,7 +95,7 @@ impl OperandKind {
             Self::Float(value) => value.to_string(),
             Self::Text(text) => quote(text),
             Self::Identifier(name) => name.clone(),
-            Self::Field(names) => names.iter().map(|name| format!(".{name}")).collect(),
+            Self::Field(names) => names.iter().fold(String::new(), |text, name| text + "." + name),
             Self::Variable(names) => names.join("."),
             Self::Chain(operand, names) => {
                 let text = match operand.kind {

@@ -294,7 +294,7 @@ impl Verb {
         }
     }
 
-    fn bad(&self, out: &mut String, value: &Value, letter: char) {
+    fn bad(out: &mut String, value: &Value, letter: char) {
         let _ = write!(out, "%!{letter}(");
         match value {
             Value::Null => out.push_str("<nil>"),
@@ -335,7 +335,7 @@ impl Verb {
                 }
                 out.push(']');
             }
-            (value, letter) => self.bad(out, value, letter),
+            (value, letter) => Self::bad(out, value, letter),
         }
     }
 
@@ -364,7 +364,7 @@ impl Verb {
                 }
                 self.pad(out, &hex);
             }
-            _ => self.bad(out, value, letter),
+            _ => Self::bad(out, value, letter),
         }
     }
 
@@ -395,17 +395,21 @@ impl Verb {
                     _ => {
                         let mut text = String::from("'");
                         if c == '"' {
-                            text.push('"')
+                            text.push('"');
                         } else {
-                            escape(&mut text, c)
+                            escape(&mut text, c);
                         }
                         text.push('\'');
                         text
                     }
                 };
-                return self.pad(out, &text);
+                self.pad(out, &text);
+                return;
             }
-            _ => return self.bad(out, value, letter),
+            _ => {
+                Self::bad(out, value, letter);
+                return;
+            }
         };
         self.signed(out, integer < 0, digits, self.precision);
     }
@@ -437,7 +441,10 @@ impl Verb {
             },
             'f' | 'F' => format!("{size:.*}", self.precision.unwrap_or(6)),
             'e' | 'E' => go_exponent(&format!("{size:.*e}", self.precision.unwrap_or(6))),
-            _ => return self.bad(out, value, letter),
+            _ => {
+                Self::bad(out, value, letter);
+                return;
+            }
         };
         let digits = if matches!(letter, 'G' | 'E') { digits.to_uppercase() } else { digits };
         self.signed(out, float.is_sign_negative() && float != 0.0, digits, None);

@@ -3,7 +3,7 @@
 //! A test is a plain function; it fails by panicking, and is skipped by [`super::needs`]. What was skipped is
 //! named at the end, with the reason, and the last line counts: a green run cannot be an empty one.
 
-use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -23,11 +23,18 @@ pub(crate) use tests;
 #[derive(Debug)]
 pub(crate) struct Skip(pub(crate) String);
 
+thread_local! {
+    /// The words and the place of this thread's last panic.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs the tests of all modules that the command line selects, and says how many passed.
 pub(crate) fn run(modules: &[(&'static str, &'static [Test])]) -> ExitCode {
     let arguments = Arguments::from_args();
+    // Said once, with the test's name, not also in the middle of the others' results.
+    std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
     let trials = modules
         .iter()
         .flat_map(|(module, tests)| {
@@ -59,15 +66,7 @@ fn once(name: &str, test: fn()) -> Result<Completion, Failed> {
                 SKIPPED.lock().unwrap().push(format!("skipped: {name}: {}", skip.0));
                 Ok(Completion::ignored_with(skip.0))
             }
-            Err(payload) => Err(Failed::from(words(&*payload))),
+            Err(_) => Err(Failed::from(PANIC.take())),
         },
     }
-}
-
-fn words(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-        .unwrap_or_else(|| "panicked".to_owned())
 }

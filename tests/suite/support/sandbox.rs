@@ -395,7 +395,7 @@ pub(crate) fn programs() -> &'static Path {
         fs::copy("/proc/self/exe", dir.join("probe")).unwrap();
         for name in ["coracle", "probe"] {
             // Symbols double the size, and every start of a container copies the program once.
-            let _ = Command::new("strip").arg(dir.join(name)).status();
+            let _ = Command::new("strip").arg(dir.join(name)).stderr(Stdio::null()).status();
             fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
         symlink("coracle", dir.join("docker")).unwrap();

@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = tests![
     nothing_is_left_unfinished,
     no_path_of_a_machine_is_committed,
     manual_and_completions_are_up_to_date,
+    the_program_is_one_static_file,
 ];
 
 fn root() -> &'static Path {
@@ -202,4 +203,16 @@ fn manual_and_completions_are_up_to_date() {
         }
     }
     assert!(compared > 3);
+}
+
+fn the_program_is_one_static_file() {
+    let bytes = fs::read(crate::support::sandbox::programs().join("coracle")).unwrap();
+    let number = |at: usize, length: usize| {
+        bytes[at..at + length].iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    assert_eq!(&bytes[..5], b"\x7fELF\x02");
+    let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    // PT_INTERP would name a dynamic loader.
+    let interpreted = (0..count).any(|n| number(table + n * size, 4) == 3);
+    assert!(count > 0 && !interpreted);
 }

@@ -91,8 +91,8 @@ fn flags_of_the_image_are_not_ours() {
         .stdout("--rm -d --nosuch\n")
         .success();
     sandbox.run(["run", "--rm", "busybox", "echo", "--", "x"]).stdout("-- x\n").success();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    sandbox.run(["exec", "c", "echo", "-i", "--help"]).stdout("-i --help\n").success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["exec", "cc", "echo", "-i", "--help"]).stdout("-i --help\n").success();
 }
 
 fn boolean_flags_take_values() {
@@ -110,10 +110,10 @@ fn boolean_flags_take_values() {
 
 fn bundled_and_attached_short_flags() {
     let sandbox = Sandbox::new().busybox();
-    let id = sandbox.run(["run", "-di", "-eA=1", "-w/tmp", "--name=c", "busybox", "cat"]).success().text();
+    let id = sandbox.run(["run", "-di", "-eA=1", "-w/tmp", "--name=cc", "busybox", "cat"]).success().text();
     assert_eq!(id.len(), 64);
-    sandbox.run(["exec", "c", "sh", "-c", "pwd; echo $A"]).stdout("/tmp\n1\n").success();
-    assert_eq!(sandbox.run(["ps", "-qa", "-fname=c"]).lines().len(), 1);
+    sandbox.run(["exec", "cc", "sh", "-c", "pwd; echo $A"]).stdout("/tmp\n1\n").success();
+    assert_eq!(sandbox.run(["ps", "-qa", "-fname=cc"]).lines().len(), 1);
 }
 
 fn programs_that_cannot_run() {
@@ -131,7 +131,7 @@ fn programs_that_cannot_run() {
         sandbox.run(["ps", "-aq"]).stdout("");
     }
     // Without --rm the container that could not run stays, as with Docker.
-    sandbox.run(["run", "--name", "c", "img", "nosuch"]).code(127);
+    sandbox.run(["run", "--name", "cc", "img", "nosuch"]).code(127);
     sandbox.run(["ps", "-a", "--format", "{{.Status}}"]).stdout("Created\n");
     sandbox.expect_no_process();
     let _ = Layer::new();
@@ -189,8 +189,8 @@ fn management_commands_say_what_they_have() {
         assert!(format!("{outcome}").contains(&format!("Usage:  coracle {command} COMMAND")), "{outcome}");
     }
     sandbox.run(["container", "run", "--rm", "busybox", "echo", "x"]).stdout("x\n").success();
-    sandbox.run(["container", "create", "--name", "c", "busybox"]).success();
-    sandbox.run(["container", "rm", "c"]).stdout("c\n").success();
+    sandbox.run(["container", "create", "--name", "cc", "busybox"]).success();
+    sandbox.run(["container", "rm", "cc"]).stdout("cc\n").success();
     sandbox.run(["image", "tag", "busybox", "other"]).success();
     sandbox.run(["image", "rm", "other"]).stdout("Untagged: other:latest\n").success();
 }
@@ -198,10 +198,10 @@ fn management_commands_say_what_they_have() {
 fn needs_no_runtime_directory() {
     let sandbox = Sandbox::new().busybox();
     let call = |words: &[&str]| sandbox.command(words.iter().copied()).env("XDG_RUNTIME_DIR", "").run();
-    call(&["run", "-d", "--name", "c", "busybox", "sh", "-c", "echo x; sleep 1000"]).success();
-    call(&["exec", "c", "echo", "y"]).stdout("y\n").success();
-    call(&["stop", "-t", "0", "c"]).success();
-    call(&["rm", "c"]).success();
+    call(&["run", "-d", "--name", "cc", "busybox", "sh", "-c", "echo x; sleep 1000"]).success();
+    call(&["exec", "cc", "echo", "y"]).stdout("y\n").success();
+    call(&["stop", "-t", "0", "cc"]).success();
+    call(&["rm", "cc"]).success();
 }
 
 fn finds_its_store_by_the_environment() {

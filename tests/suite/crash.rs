@@ -25,47 +25,47 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn running() -> Sandbox {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", "echo here; exec sleep 1000"]).success();
-    sandbox.wait_for_log("c", "here");
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", "echo here; exec sleep 1000"]).success();
+    sandbox.wait_for_log("cc", "here");
     sandbox
 }
 
 /// Claims that container `c` is known as ended, can be started again, and removed.
 fn mends(sandbox: &Sandbox) {
-    sandbox.wait_for_status("c", "exited");
+    sandbox.wait_for_status("cc", "exited");
     let outcome =
-        sandbox.run(["inspect", "-f", "{{.State.Running}} {{.State.Pid}} {{.State.ExitCode}}", "c"]);
+        sandbox.run(["inspect", "-f", "{{.State.Running}} {{.State.Pid}} {{.State.ExitCode}}", "cc"]);
     let text = outcome.success().text();
     assert!(text.starts_with("false 0 ") && text != "false 0 0", "{outcome}");
     sandbox.run(["ps", "-q"]).stdout("");
     sandbox.run(["ps", "-a", "--format", "{{.Status}}"]).success().stdout_contains("Exited (");
-    sandbox.run(["logs", "c"]).success().stdout_contains("here");
-    sandbox.run(["wait", "c"]).success();
-    sandbox.run(["start", "c"]).stdout("c\n").success();
-    assert_eq!(sandbox.status_of("c"), "running");
-    sandbox.run(["exec", "c", "echo", "again"]).stdout("again\n").success();
-    sandbox.run(["rm", "-f", "c"]).success();
+    sandbox.run(["logs", "cc"]).success().stdout_contains("here");
+    sandbox.run(["wait", "cc"]).success();
+    sandbox.run(["start", "cc"]).stdout("cc\n").success();
+    assert_eq!(sandbox.status_of("cc"), "running");
+    sandbox.run(["exec", "cc", "echo", "again"]).stdout("again\n").success();
+    sandbox.run(["rm", "-f", "cc"]).success();
     sandbox.run(["ps", "-aq"]).stdout("");
-    sandbox.run(["run", "--rm", "--name", "c", "busybox", "true"]).success();
+    sandbox.run(["run", "--rm", "--name", "cc", "busybox", "true"]).success();
     sandbox.expect_no_process();
 }
 
 fn killing_the_command_leaves_the_container_running() {
     let sandbox = Sandbox::new().busybox();
     let command = sandbox
-        .command(["run", "--name", "c", "busybox", "sh", "-c", "echo here; while :; do sleep 0.1; done"])
+        .command(["run", "--name", "cc", "busybox", "sh", "-c", "echo here; while :; do sleep 0.1; done"])
         .spawn();
     command.wait_for("here");
     command.signal(Signal::SIGKILL);
     assert_eq!(command.wait().code, None);
-    assert_eq!(sandbox.status_of("c"), "running");
-    sandbox.run(["stop", "-t", "0", "c"]).success();
+    assert_eq!(sandbox.status_of("cc"), "running");
+    sandbox.run(["stop", "-t", "0", "cc"]).success();
     mends(&sandbox);
 }
 
 fn killing_the_supervisor_ends_the_container() {
     let sandbox = running();
-    let pid = sandbox.pid_of("c");
+    let pid = sandbox.pid_of("cc");
     for supervisor in sandbox.supervisors() {
         supervisor.kill(Signal::SIGKILL);
     }
@@ -75,16 +75,16 @@ fn killing_the_supervisor_ends_the_container() {
 
 fn killing_the_first_process_is_an_exit() {
     let sandbox = running();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sandbox.pid_of("c")), Signal::SIGKILL).unwrap();
-    sandbox.run(["wait", "c"]).stdout("137\n").success();
-    sandbox.run(["inspect", "-f", "{{.State.ExitCode}}", "c"]).stdout("137\n");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sandbox.pid_of("cc")), Signal::SIGKILL).unwrap();
+    sandbox.run(["wait", "cc"]).stdout("137\n").success();
+    sandbox.run(["inspect", "-f", "{{.State.ExitCode}}", "cc"]).stdout("137\n");
     mends(&sandbox);
 }
 
 fn killing_both_in_either_order() {
     for supervisor_first in [true, false] {
         let sandbox = running();
-        let pid = nix::unistd::Pid::from_raw(sandbox.pid_of("c"));
+        let pid = nix::unistd::Pid::from_raw(sandbox.pid_of("cc"));
         let supervisors = sandbox.supervisors();
         assert_eq!(supervisors.len(), 1);
         if supervisor_first {
@@ -101,7 +101,7 @@ fn killing_both_in_either_order() {
 fn killing_the_supervisor_of_a_removable_container() {
     let sandbox = Sandbox::new().busybox();
     sandbox
-        .run(["run", "-d", "--rm", "--name", "c", "-v", "/anonymous", "busybox", "sleep", "1000"])
+        .run(["run", "-d", "--rm", "--name", "cc", "-v", "/anonymous", "busybox", "sleep", "1000"])
         .success();
     for supervisor in sandbox.supervisors() {
         supervisor.kill(Signal::SIGKILL);
@@ -111,19 +111,19 @@ fn killing_the_supervisor_of_a_removable_container() {
     for dir in ["containers", "names", "volumes"] {
         wait_until(dir, || std::fs::read_dir(sandbox.store().join(dir)).unwrap().next().is_none());
     }
-    sandbox.run(["run", "--rm", "--name", "c", "busybox", "true"]).success();
+    sandbox.run(["run", "--rm", "--name", "cc", "busybox", "true"]).success();
 }
 
 fn the_runtime_directory_vanishes() {
     let sandbox = running();
     std::fs::remove_dir_all(sandbox.dir().join("run/coracle")).unwrap();
-    assert_eq!(sandbox.status_of("c"), "running");
-    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("c\n").success();
-    sandbox.run(["exec", "c", "echo", "still"]).stdout("still\n").success();
+    assert_eq!(sandbox.status_of("cc"), "running");
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("cc\n").success();
+    sandbox.run(["exec", "cc", "echo", "still"]).stdout("still\n").success();
     sandbox.run(["run", "--rm", "busybox", "echo", "others"]).stdout("others\n").success();
-    let pid = sandbox.pid_of("c");
-    let outcome = sandbox.run(["stop", "-t", "1", "c"]);
-    outcome.stdout("c\n").success();
+    let pid = sandbox.pid_of("cc");
+    let outcome = sandbox.run(["stop", "-t", "1", "cc"]);
+    outcome.stdout("cc\n").success();
     assert!(outcome.took < Duration::from_secs(20), "{outcome}");
     assert!(is_dead(pid));
     mends(&sandbox);
@@ -137,9 +137,9 @@ fn everything_is_gone_as_after_a_reboot() {
         process.kill(Signal::SIGKILL);
     }
     std::fs::remove_dir_all(sandbox.dir().join("run/coracle")).unwrap();
-    sandbox.wait_for_status("c", "exited");
+    sandbox.wait_for_status("cc", "exited");
     assert_eq!(sandbox.status_of("new"), "created");
-    wait_until("--rm holds", || sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).lines() == ["new", "c"]);
+    wait_until("--rm holds", || sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).lines() == ["new", "cc"]);
     sandbox.run(["start", "new"]).success();
     sandbox.run(["rm", "-f", "new"]).success();
     mends(&sandbox);
@@ -159,15 +159,15 @@ fn kill_after_delays(sandbox: &Sandbox, arguments: &[&str], stdin: &[u8], mut ch
 
 fn killing_run_at_any_moment() {
     let sandbox = Sandbox::new().busybox();
-    kill_after_delays(&sandbox, &["run", "-d", "--name", "c", "busybox", "sleep", "1000"], b"", |delay| {
+    kill_after_delays(&sandbox, &["run", "-d", "--name", "cc", "busybox", "sleep", "1000"], b"", |delay| {
         // It runs, it was made and does not, or it was never there; each is told as it is, and goes.
         let status = sandbox.run(["ps", "-a", "--format", "{{.State}}"]).success().text();
         assert!(
             ["", "created", "running", "exited"].contains(&status.as_str()),
             "after {delay} ms: {status}"
         );
-        sandbox.run(["rm", "-f", "c"]).success();
-        sandbox.run(["run", "--rm", "--name", "c", "busybox", "echo", "free"]).stdout("free\n").success();
+        sandbox.run(["rm", "-f", "cc"]).success();
+        sandbox.run(["run", "--rm", "--name", "cc", "busybox", "echo", "free"]).stdout("free\n").success();
     });
     sandbox.expect_no_process();
     sandbox.run(["ps", "-aq"]).stdout("");
@@ -203,14 +203,14 @@ fn killing_load_at_any_moment() {
 fn killing_rm_at_any_moment() {
     let sandbox = Sandbox::new().busybox();
     let script = "mkdir /d; for n in $(seq 1 300); do echo x > /d/$n; done; sleep 1000";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    kill_after_delays(&sandbox, &["rm", "-f", "c"], b"", |_| {
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    kill_after_delays(&sandbox, &["rm", "-f", "cc"], b"", |_| {
         sandbox.run(["ps", "-a"]).success();
-        sandbox.run(["rm", "-f", "c"]).success();
+        sandbox.run(["rm", "-f", "cc"]).success();
         sandbox.run(["ps", "-aq"]).stdout("");
-        sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
+        sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
     });
-    sandbox.run(["rm", "-f", "c"]).success();
+    sandbox.run(["rm", "-f", "cc"]).success();
     sandbox.expect_no_process();
     let left: Vec<_> = std::fs::read_dir(sandbox.store().join("containers")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
@@ -218,14 +218,14 @@ fn killing_rm_at_any_moment() {
 
 fn killing_create_leaves_no_stuck_name() {
     let sandbox = Sandbox::new().busybox();
-    kill_after_delays(&sandbox, &["create", "--name", "c", "busybox"], b"", |delay| {
-        let outcome = sandbox.run(["create", "--name", "c", "busybox"]);
+    kill_after_delays(&sandbox, &["create", "--name", "cc", "busybox"], b"", |delay| {
+        let outcome = sandbox.run(["create", "--name", "cc", "busybox"]);
         if outcome.code != Some(0) {
             // It was made; then it is there to be removed.
             outcome.stderr_contains("is already in use by container");
-            assert_eq!(sandbox.status_of("c"), "created", "after {delay} ms");
+            assert_eq!(sandbox.status_of("cc"), "created", "after {delay} ms");
         }
-        sandbox.run(["rm", "c"]).success();
+        sandbox.run(["rm", "cc"]).success();
     });
 }
 
@@ -239,6 +239,6 @@ fn a_supervisor_that_stands_still_is_seen() {
     assert!(outcome.took < Duration::from_secs(5), "{outcome}");
     sandbox.run(["run", "--rm", "busybox", "echo", "others"]).stdout("others\n").success();
     supervisors[0].kill(Signal::SIGCONT);
-    sandbox.run(["stop", "-t", "0", "c"]).success();
+    sandbox.run(["stop", "-t", "0", "cc"]).success();
     mends(&sandbox);
 }

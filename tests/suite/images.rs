@@ -115,7 +115,7 @@ fn imports_with_changes() {
         .run()
         .success();
     sandbox.run(["run", "--rm", "im:1"]).stdout("hi\n").success();
-    sandbox.run(["run", "--rm", "im:1", "printenv", "A"]).stdout("1\n").success();
+    sandbox.run(["run", "--rm", "im:1", "sh", "-c", "echo $A"]).stdout("1\n").success();
     sandbox.run(["history", "--format", "{{.Comment}}", "im:1"]).stdout("by hand\n").success();
 }
 
@@ -215,19 +215,19 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
 
 fn refuses_to_remove_what_is_used() {
     let sandbox = Sandbox::new().busybox();
-    let id = sandbox.run(["create", "--name", "c", "busybox", "echo", "alive"]).success().text();
+    let id = sandbox.run(["create", "--name", "cc", "busybox", "echo", "alive"]).success().text();
     sandbox.run(["rmi", "busybox"]).code(1).stdout("").stderr_contains(&format!(
         "conflict: unable to remove repository reference \"busybox\" (must force) - container {} is using its \
          referenced image",
         &id[..12]
     ));
-    sandbox.run(["start", "-a", "c"]).stdout("alive\n").success();
+    sandbox.run(["start", "-a", "cc"]).stdout("alive\n").success();
     // By force the name goes; what the container stands on stays until it goes too.
     sandbox.run(["rmi", "-f", "busybox"]).success();
-    sandbox.run(["start", "-a", "c"]).stdout("alive\n").success();
-    sandbox.run(["rm", "c"]).success();
+    sandbox.run(["start", "-a", "cc"]).stdout("alive\n").success();
+    sandbox.run(["rm", "cc"]).success();
     let sandbox = sandbox.busybox();
-    sandbox.run(["run", "-d", "--name", "r", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["run", "-d", "--name", "rr", "busybox", "sleep", "1000"]).success();
     sandbox
         .run(["rmi", &Image::busybox().id()])
         .code(1)
@@ -338,7 +338,7 @@ fn whiteouts_and_opaque_directories_hide() {
                 .whiteout("/tree/a")
                 .whiteout("/again"),
         )
-        .layer(&Layer::new().file("/again", "new\n").file("/tree/a/c", "c\n"));
+        .layer(&Layer::new().file("/again", "new\n").file("/tree/a/c", "cc\n"));
     let sandbox = Sandbox::new().with("hidden", &image);
     let script = "ls -A /d /o /tree/a; cat /d/kept /again; find / -xdev -name '.wh.*'";
     sandbox

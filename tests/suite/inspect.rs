@@ -17,8 +17,8 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn a_container_has_dockers_keys() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    let found = &sandbox.run(["inspect", "c"]).success().json()[0];
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    let found = &sandbox.run(["inspect", "cc"]).success().json()[0];
     has_keys(
         found,
         "Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount Driver \
@@ -41,7 +41,7 @@ fn a_container_has_dockers_keys() {
          Volumes WorkingDir Entrypoint Labels",
     );
     has_keys(&found["NetworkSettings"], "Networks Ports IPAddress");
-    assert_eq!(found["Name"], "/c");
+    assert_eq!(found["Name"], "/cc");
     assert_eq!(found["Path"], "sleep");
     assert_eq!(found["Args"], json!(["1000"]));
     assert_eq!(found["State"]["Running"], true);
@@ -71,7 +71,7 @@ fn says_what_was_asked_for() {
         .run([
             "create",
             "--name",
-            "c",
+            "cc",
             "-t",
             "-i",
             "-e",
@@ -119,7 +119,7 @@ fn says_what_was_asked_for() {
             "true",
         ])
         .success();
-    let found = &sandbox.run(["inspect", "c"]).success().json()[0];
+    let found = &sandbox.run(["inspect", "cc"]).success().json()[0];
     let config = &found["Config"];
     assert_eq!(config["Tty"], true);
     assert_eq!(config["OpenStdin"], true);
@@ -158,7 +158,7 @@ fn says_what_was_asked_for() {
 
 fn an_image_has_dockers_keys() {
     let image = Image::busybox()
-        .config("Labels", json!({ "a.b": "c" }))
+        .config("Labels", json!({ "a.b": "cc" }))
         .config("ExposedPorts", json!({ "80/tcp": {} }))
         .config("Volumes", json!({ "/data": {} }));
     let sandbox = Sandbox::new().with("site/app", &image);
@@ -169,20 +169,22 @@ fn an_image_has_dockers_keys() {
     assert_eq!(found["Architecture"], "amd64");
     assert_eq!(found["RootFS"]["Type"], "layers");
     assert_eq!(found["RootFS"]["Layers"].as_array().unwrap().len(), 1);
-    assert_eq!(found["Config"]["Labels"], json!({ "a.b": "c" }));
+    assert_eq!(found["Config"]["Labels"], json!({ "a.b": "cc" }));
     assert_eq!(found["Config"]["ExposedPorts"], json!({ "80/tcp": {} }));
     assert_eq!(found["Config"]["Cmd"], json!(["sh"]));
     sandbox
         .run(["inspect", "-f", "{{index .Config.Labels \"a.b\"}} {{len .RootFS.Layers}}", "site/app"])
-        .stdout("c 1\n")
+        .stdout("cc 1\n")
         .success();
 }
 
 fn templates_are_gos() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "-l", "x.y=z", "-e", "A=1", "busybox", "echo", "a", "b"]).success();
+    sandbox
+        .run(["create", "--name", "cc", "-l", "x.y=z", "-e", "A=1", "busybox", "echo", "a", "b"])
+        .success();
     for (template, expected) in [
-        ("{{.Name}}", "/c"),
+        ("{{.Name}}", "/cc"),
         ("{{json .Args}}", r#"["a","b"]"#),
         ("{{index .Config.Labels \"x.y\"}}", "z"),
         ("{{range .Args}}<{{.}}>{{end}}", "<a><b>"),
@@ -205,17 +207,17 @@ fn templates_are_gos() {
         ("{{slice .Id 0 3 | len}}", "3"),
     ] {
         assert_eq!(
-            sandbox.run(["inspect", "--format", template, "c"]).success().text(),
+            sandbox.run(["inspect", "--format", template, "cc"]).success().text(),
             expected,
             "{template}"
         );
     }
     sandbox
-        .run(["inspect", "-f", "{{.Nosuch}}", "c"])
+        .run(["inspect", "-f", "{{.Nosuch}}", "cc"])
         .code(1)
         .stderr_contains("template parsing error")
         .stderr_contains("map has no entry for key \"Nosuch\"");
-    sandbox.run(["inspect", "-f", "{{if}}", "c"]).code(1).stderr_contains("template parsing error");
+    sandbox.run(["inspect", "-f", "{{if}}", "cc"]).code(1).stderr_contains("template parsing error");
 }
 
 fn finds_either_kind() {

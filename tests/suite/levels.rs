@@ -9,7 +9,7 @@ pub(crate) const TESTS: &[Test] = tests![
     info_names_the_level,
     with_subordinate_ids_there_is_a_full_range,
     with_a_single_id_images_unpack_run_and_go,
-    without_newuidmap_it_is_a_single_id,
+    inside_a_namespace_of_one_id_it_is_a_single_id,
     root_runs_in_a_user_namespace_too,
     without_user_namespaces_the_cause_is_named,
     a_store_survives_a_change_of_level,
@@ -59,9 +59,9 @@ fn lives_with_one_id(sandbox: &Sandbox) {
         .stdout("www\nwww\nh\n0\n")
         .success();
     sandbox
-        .run(["run", "--name", "c", "owners:1", "sh", "-c", "echo x > /closed/g; mkdir /a; chmod 0 /a"])
+        .run(["run", "--name", "cc", "owners:1", "sh", "-c", "echo x > /closed/g; mkdir /a; chmod 0 /a"])
         .success();
-    sandbox.run(["rm", "c"]).success();
+    sandbox.run(["rm", "cc"]).success();
     sandbox.run(["rmi", "owners:1"]).success();
     sandbox.run(["run", "--rm", "hello-world"]).success();
     sandbox.run(["info"]).success().stdout_contains("single");
@@ -72,8 +72,11 @@ fn with_a_single_id_images_unpack_run_and_go() {
     lives_with_one_id(&Sandbox::of(&host::second_user().unwrap()).busybox());
 }
 
-fn without_newuidmap_it_is_a_single_id() {
-    lives_with_one_id(&Sandbox::new().with_path("/nonexistent").busybox());
+/// In there nobody has subordinate ids, whatever the files say.
+const ONE_ID: &[&str] = &["unshare", "--user", "--map-current-user"];
+
+fn inside_a_namespace_of_one_id_it_is_a_single_id() {
+    lives_with_one_id(&Sandbox::new().through(ONE_ID).busybox());
 }
 
 fn root_runs_in_a_user_namespace_too() {
@@ -81,13 +84,13 @@ fn root_runs_in_a_user_namespace_too() {
     let sandbox = Sandbox::of_root().with("owners", &many_owners()).busybox();
     sandbox.run(["info"]).success().stdout_contains("root");
     assert!(mapped(&sandbox) >= 65536);
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    let pid = sandbox.pid_of("c");
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    let pid = sandbox.pid_of("cc");
     let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
     assert_ne!(theirs, std::fs::read_link("/proc/self/ns/user").unwrap());
     let uid = crate::support::process::status_field(pid, "Uid").unwrap();
     assert!(!uid.starts_with("0\t"), "root inside is {uid} outside");
-    sandbox.run(["exec", "c", "id", "-u"]).stdout("0\n").success();
+    sandbox.run(["exec", "cc", "id", "-u"]).stdout("0\n").success();
     sandbox
         .run(["run", "--rm", "owners", "stat", "-c", "%a %u:%g", "/o/www", "/o/suid", "/closed"])
         .stdout("600 33:33\n4755 0:42\n0 1000:1000\n")
@@ -115,9 +118,9 @@ fn without_user_namespaces_the_cause_is_named() {
 
 fn a_store_survives_a_change_of_level() {
     needs(Need::Subids);
-    let sandbox = Sandbox::new().with_path("/nonexistent").with("owners", &many_owners());
+    let sandbox = Sandbox::new().through(ONE_ID).with("owners", &many_owners());
     sandbox.run(["run", "--rm", "owners", "cat", "/o/www"]).stdout("www\n").success();
-    let sandbox = sandbox.with_path("/usr/bin:/bin");
+    let sandbox = sandbox.through(&[]);
     sandbox
         .run(["run", "--rm", "owners", "stat", "-c", "%u:%g", "/o/www", "/closed/f"])
         .stdout("33:33\n1000:1000\n")

@@ -35,15 +35,15 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn created_started_stopped_removed() {
     let sandbox = Sandbox::new().busybox();
-    let id = sandbox.run(["create", "--name", "c", "busybox", "sleep", "1000"]).success().text();
+    let id = sandbox.run(["create", "--name", "cc", "busybox", "sleep", "1000"]).success().text();
     assert_eq!(id.len(), 64);
-    assert_eq!(sandbox.status_of("c"), "created");
-    sandbox.run(["start", "c"]).stdout("c\n").success();
-    assert_eq!(sandbox.status_of("c"), "running");
-    sandbox.run(["stop", "-t", "0", "c"]).stdout("c\n").success();
-    assert_eq!(sandbox.status_of("c"), "exited");
-    sandbox.run(["inspect", "-f", "{{.State.ExitCode}} {{.State.Pid}}", "c"]).stdout("137 0\n");
-    sandbox.run(["rm", "c"]).stdout("c\n").success();
+    assert_eq!(sandbox.status_of("cc"), "created");
+    sandbox.run(["start", "cc"]).stdout("cc\n").success();
+    assert_eq!(sandbox.status_of("cc"), "running");
+    sandbox.run(["stop", "-t", "0", "cc"]).stdout("cc\n").success();
+    assert_eq!(sandbox.status_of("cc"), "exited");
+    sandbox.run(["inspect", "-f", "{{.State.ExitCode}} {{.State.Pid}}", "cc"]).stdout("137 0\n");
+    sandbox.run(["rm", "cc"]).stdout("cc\n").success();
     sandbox.run(["ps", "-aq"]).stdout("");
 }
 
@@ -68,104 +68,106 @@ fn stop_asks_and_then_kills() {
 fn stop_uses_the_images_signal() {
     let image = Image::busybox().layer(&Layer::new().probe()).config("StopSignal", json!("SIGUSR1"));
     let sandbox = Sandbox::new().with("img", &image);
-    sandbox.run(["run", "-d", "--name", "c", "img", "/probe", "signals"]).success();
-    sandbox.wait_for_log("c", "ready");
-    sandbox.run(["stop", "-t", "1", "c"]).success();
-    sandbox.run(["logs", "c"]).stdout("ready\nSIGUSR1\n");
-    sandbox.run(["run", "-d", "--name", "d", "--stop-signal", "HUP", "img", "/probe", "signals"]).success();
-    sandbox.wait_for_log("d", "ready");
-    sandbox.run(["stop", "-t", "1", "d"]).success();
-    sandbox.run(["logs", "d"]).stdout("ready\nSIGHUP\n");
-    sandbox.run(["run", "-d", "--name", "e", "img", "/probe", "signals"]).success();
-    sandbox.wait_for_log("e", "ready");
-    sandbox.run(["stop", "-s", "TERM", "e"]).success();
-    sandbox.run(["logs", "e"]).stdout("ready\nSIGTERM\n");
+    sandbox.run(["run", "-d", "--name", "cc", "img", "/probe", "signals"]).success();
+    sandbox.wait_for_log("cc", "ready");
+    sandbox.run(["stop", "-t", "1", "cc"]).success();
+    sandbox.run(["logs", "cc"]).stdout("ready\nSIGUSR1\n");
+    sandbox.run(["run", "-d", "--name", "dd", "--stop-signal", "HUP", "img", "/probe", "signals"]).success();
+    sandbox.wait_for_log("dd", "ready");
+    sandbox.run(["stop", "-t", "1", "dd"]).success();
+    sandbox.run(["logs", "dd"]).stdout("ready\nSIGHUP\n");
+    sandbox.run(["run", "-d", "--name", "ee", "img", "/probe", "signals"]).success();
+    sandbox.wait_for_log("ee", "ready");
+    sandbox.run(["stop", "-s", "TERM", "ee"]).success();
+    sandbox.run(["logs", "ee"]).stdout("ready\nSIGTERM\n");
 }
 
 fn stop_timeout_comes_from_the_container() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "--stop-timeout", "1", "busybox", "sleep", "1000"]).success();
-    let outcome = sandbox.run(["stop", "c"]);
+    sandbox.run(["run", "-d", "--name", "cc", "--stop-timeout", "1", "busybox", "sleep", "1000"]).success();
+    let outcome = sandbox.run(["stop", "cc"]);
     assert!(outcome.success().took < Duration::from_secs(8), "{outcome}");
 }
 
 fn kill_sends_any_signal() {
     let sandbox = Sandbox::new().image("probe", Layer::probe);
-    sandbox.run(["run", "-d", "--name", "c", "probe", "/probe", "signals"]).success();
-    sandbox.wait_for_log("c", "ready");
+    sandbox.run(["run", "-d", "--name", "cc", "probe", "/probe", "signals"]).success();
+    sandbox.wait_for_log("cc", "ready");
     for (word, name) in [("USR1", "SIGUSR1"), ("SIGHUP", "SIGHUP"), ("2", "SIGINT")] {
-        sandbox.run(["kill", "-s", word, "c"]).stdout("c\n").success();
-        sandbox.wait_for_log("c", name);
+        sandbox.run(["kill", "-s", word, "cc"]).stdout("cc\n").success();
+        sandbox.wait_for_log("cc", name);
     }
-    sandbox.run(["kill", "-s", "NOSUCH", "c"]).code(1).stderr_contains("invalid signal: NOSUCH");
-    sandbox.run(["kill", "--signal=KILL", "c"]).success();
-    sandbox.wait_for_status("c", "exited");
-    sandbox.run(["kill", "c"]).code(1).stderr_contains("is not running");
+    sandbox.run(["kill", "-s", "NOSUCH", "cc"]).code(1).stderr_contains("invalid signal: NOSUCH");
+    sandbox.run(["kill", "--signal=KILL", "cc"]).success();
+    sandbox.wait_for_status("cc", "exited");
+    sandbox.run(["kill", "cc"]).code(1).stderr_contains("is not running");
 }
 
 fn restart_runs_again_with_the_same_files() {
     let sandbox = Sandbox::new().busybox();
     let script = "echo x >> /count; wc -l < /count; sleep 1000";
-    let id = sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success().text();
-    sandbox.wait_for_log("c", "1");
-    let first = sandbox.pid_of("c");
-    sandbox.run(["restart", "-t", "0", "c"]).stdout("c\n").success();
-    sandbox.wait_for_log("c", "2");
-    assert_ne!(sandbox.pid_of("c"), first);
-    assert_eq!(sandbox.run(["inspect", "-f", "{{.Id}}", "c"]).text(), id);
-    sandbox.run(["stop", "-t", "0", "c"]).success();
-    sandbox.run(["restart", "c"]).success();
-    sandbox.wait_for_log("c", "3");
+    let id = sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success().text();
+    sandbox.wait_for_log("cc", "1");
+    let first = sandbox.pid_of("cc");
+    sandbox.run(["restart", "-t", "0", "cc"]).stdout("cc\n").success();
+    sandbox.wait_for_log("cc", "2");
+    assert_ne!(sandbox.pid_of("cc"), first);
+    assert_eq!(sandbox.run(["inspect", "-f", "{{.Id}}", "cc"]).text(), id);
+    sandbox.run(["stop", "-t", "0", "cc"]).success();
+    sandbox.run(["restart", "cc"]).success();
+    sandbox.wait_for_log("cc", "3");
 }
 
 fn start_attaches() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "busybox", "sh", "-c", "echo out; echo err >&2; exit 4"]).success();
-    sandbox.run(["start", "-a", "c"]).stdout("out\n").stderr("err\n").code(4);
+    sandbox
+        .run(["create", "--name", "cc", "busybox", "sh", "-c", "echo out; echo err >&2; exit 4"])
+        .success();
+    sandbox.run(["start", "-a", "cc"]).stdout("out\n").stderr("err\n").code(4);
     sandbox.run(["create", "-i", "--name", "cat", "busybox", "cat"]).success();
     sandbox.command(["start", "-a", "-i", "cat"]).stdin("through\n").run().stdout("through\n").success();
 }
 
 fn start_of_a_running_container_does_nothing() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    let pid = sandbox.pid_of("c");
-    sandbox.run(["start", "c"]).stdout("c\n").success();
-    assert_eq!(sandbox.pid_of("c"), pid);
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    let pid = sandbox.pid_of("cc");
+    sandbox.run(["start", "cc"]).stdout("cc\n").success();
+    assert_eq!(sandbox.pid_of("cc"), pid);
 }
 
 fn wait_returns_the_code() {
     let sandbox = Sandbox::new().busybox();
     let script = "while ! test -f /go; do sleep 0.05; done; exit 6";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    let waiting = sandbox.command(["wait", "c"]).spawn();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    let waiting = sandbox.command(["wait", "cc"]).spawn();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(waiting.seen(), "");
-    sandbox.run(["exec", "c", "touch", "/go"]).success();
+    sandbox.run(["exec", "cc", "touch", "/go"]).success();
     waiting.wait().stdout("6\n").success();
-    sandbox.run(["wait", "c"]).stdout("6\n").success();
+    sandbox.run(["wait", "cc"]).stdout("6\n").success();
 }
 
 fn attach_sees_what_is_written() {
     let sandbox = Sandbox::new().busybox();
     let script = "trap 'echo asked; exit 3' TERM; while :; do test -f /go && echo tick; sleep 0.05; done";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    let attached = sandbox.command(["attach", "c"]).spawn();
-    let unheard = sandbox.command(["attach", "--sig-proxy=false", "c"]).spawn();
-    sandbox.run(["exec", "c", "touch", "/go"]).success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    let attached = sandbox.command(["attach", "cc"]).spawn();
+    let unheard = sandbox.command(["attach", "--sig-proxy=false", "cc"]).spawn();
+    sandbox.run(["exec", "cc", "touch", "/go"]).success();
     attached.wait_for("tick");
     unheard.wait_for("tick");
     unheard.signal(Signal::SIGTERM);
     unheard.wait();
-    assert_eq!(sandbox.status_of("c"), "running");
+    assert_eq!(sandbox.status_of("cc"), "running");
     attached.signal(Signal::SIGTERM);
     attached.wait().code(3).stdout_contains("asked");
 }
 
 fn attach_reads_input() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "-i", "--name", "c", "busybox", "cat"]).success();
-    let mut attached = sandbox.command(["attach", "c"]).keep_stdin().spawn();
+    sandbox.run(["run", "-d", "-i", "--name", "cc", "busybox", "cat"]).success();
+    let mut attached = sandbox.command(["attach", "cc"]).keep_stdin().spawn();
     attached.write("hello\n");
     attached.wait_for("hello\n");
     attached.close_stdin();
@@ -174,28 +176,28 @@ fn attach_reads_input() {
 
 fn attach_to_a_stopped_container_is_an_error() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "busybox"]).success();
+    sandbox.run(["create", "--name", "cc", "busybox"]).success();
     sandbox
-        .run(["attach", "c"])
+        .run(["attach", "cc"])
         .code(1)
         .stderr_contains("cannot attach to a stopped container, start it first");
 }
 
 fn rm_refuses_what_runs() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    sandbox.run(["rm", "c"]).code(1).stdout("").stderr_contains(
-        "Error response from daemon: cannot remove container \"c\": container is running: stop the container \
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["rm", "cc"]).code(1).stdout("").stderr_contains(
+        "Error response from daemon: cannot remove container \"cc\": container is running: stop the container \
          before removing or force remove",
     );
-    assert_eq!(sandbox.status_of("c"), "running");
+    assert_eq!(sandbox.status_of("cc"), "running");
 }
 
 fn rm_force_takes_what_runs() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    let outcome = sandbox.run(["rm", "-f", "c"]);
-    outcome.stdout("c\n").success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    let outcome = sandbox.run(["rm", "-f", "cc"]);
+    outcome.stdout("cc\n").success();
     assert!(outcome.took < Duration::from_secs(5), "{outcome}");
     sandbox.run(["ps", "-aq"]).stdout("");
     sandbox.expect_no_process();
@@ -221,8 +223,8 @@ fn rm_takes_anonymous_volumes_with_v() {
 fn rm_removes_directories_without_permission() {
     let sandbox = Sandbox::new().busybox();
     let script = "mkdir -p /a/b/c && echo x > /a/b/c/f && chmod 0 /a/b/c /a/b /a";
-    sandbox.run(["run", "--name", "c", "busybox", "sh", "-c", script]).success();
-    sandbox.run(["rm", "c"]).success();
+    sandbox.run(["run", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    sandbox.run(["rm", "cc"]).success();
     let left: Vec<_> = std::fs::read_dir(sandbox.store().join("containers")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -245,57 +247,57 @@ fn absent_containers_are_errors() {
 
 fn several_at_once_report_each() {
     let sandbox = Sandbox::new().busybox();
-    for name in ["a", "b"] {
+    for name in ["aa", "bb"] {
         sandbox.run(["create", "--name", name, "busybox", "sleep", "1000"]).success();
     }
-    let outcome = sandbox.run(["start", "a", "absent", "b"]);
-    outcome.code(1).stdout("a\nb\n").stderr_contains("No such container: absent");
-    sandbox.run(["stop", "-t", "0", "a", "b"]).stdout("a\nb\n").success();
-    let outcome = sandbox.run(["rm", "a", "absent", "b"]);
-    outcome.code(1).stdout("a\nb\n").stderr_contains("No such container: absent");
+    let outcome = sandbox.run(["start", "aa", "absent", "bb"]);
+    outcome.code(1).stdout("aa\nbb\n").stderr_contains("No such container: absent");
+    sandbox.run(["stop", "-t", "0", "aa", "bb"]).stdout("aa\nbb\n").success();
+    let outcome = sandbox.run(["rm", "aa", "absent", "bb"]);
+    outcome.code(1).stdout("aa\nbb\n").stderr_contains("No such container: absent");
 }
 
 fn the_upper_layer_is_the_containers_own() {
     let sandbox =
         Sandbox::new().image("img", |layer| layer.file("/data/a", "image\n").file("/data/b", "b\n"));
     sandbox
-        .run(["run", "--name", "c", "img", "sh", "-c", "echo changed > /data/a; rm /data/b; mkdir /data/b"])
+        .run(["run", "--name", "cc", "img", "sh", "-c", "echo changed > /data/a; rm /data/b; mkdir /data/b"])
         .success();
     sandbox.run(["run", "--rm", "img", "cat", "/data/a", "/data/b"]).stdout("image\nb\n").success();
-    sandbox.run(["create", "--name", "d", "img", "cat", "/data/a"]).success();
-    sandbox.run(["start", "-a", "d"]).stdout("image\n").success();
+    sandbox.run(["create", "--name", "dd", "img", "cat", "/data/a"]).success();
+    sandbox.run(["start", "-a", "dd"]).stdout("image\n").success();
 }
 
 fn a_container_that_fails_to_start_says_why() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "busybox", "nosuch"]).success();
+    sandbox.run(["create", "--name", "cc", "busybox", "nosuch"]).success();
     sandbox
-        .run(["start", "c"])
+        .run(["start", "cc"])
         .code(1)
         .stderr_contains("exec: \"nosuch\": executable file not found in $PATH")
-        .stderr_contains("failed to start containers: c");
-    sandbox.run(["inspect", "-f", "{{.State.ExitCode}}", "c"]).stdout("127\n");
+        .stderr_contains("failed to start containers: cc");
+    sandbox.run(["inspect", "-f", "{{.State.ExitCode}}", "cc"]).stdout("127\n");
     sandbox.expect_no_process();
 }
 
 fn restart_policy_always_ends_with_stop() {
     let sandbox = Sandbox::new().busybox();
     sandbox
-        .run(["run", "-d", "--name", "c", "--restart", "always", "busybox", "sh", "-c", "echo turn; exit 0"])
+        .run(["run", "-d", "--name", "cc", "--restart", "always", "busybox", "sh", "-c", "echo turn; exit 0"])
         .success();
-    wait_until("it has run twice", || sandbox.run(["logs", "c"]).lines().len() >= 2);
-    sandbox.run(["stop", "c"]).success();
-    let count = sandbox.run(["logs", "c"]).lines().len();
-    assert_eq!(sandbox.status_of("c"), "exited");
+    wait_until("it has run twice", || sandbox.run(["logs", "cc"]).lines().len() >= 2);
+    sandbox.run(["stop", "cc"]).success();
+    let count = sandbox.run(["logs", "cc"]).lines().len();
+    assert_eq!(sandbox.status_of("cc"), "exited");
     sandbox.expect_no_process();
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(sandbox.run(["logs", "c"]).lines().len(), count);
+    assert_eq!(sandbox.run(["logs", "cc"]).lines().len(), count);
 }
 
 fn hidden_supervisor_holds_no_terminal_or_pipe() {
     let sandbox = Sandbox::new().busybox();
     // `wait` in the harness fails when a pipe stays open behind `run -d`; here are the descriptors themselves.
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
     let supervisors = sandbox.supervisors();
     assert_eq!(supervisors.len(), 1, "{:?}", sandbox.processes());
     for n in 0..3 {

@@ -19,28 +19,28 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn wrote(script: &str) -> Sandbox {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    sandbox.run(["wait", "c"]).success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    sandbox.run(["wait", "cc"]).success();
     sandbox
 }
 
 fn keeps_streams_apart_and_in_order() {
     let sandbox = wrote("for n in 1 2 3; do echo out $n; echo err $n >&2; done");
-    sandbox.run(["logs", "c"]).stdout("out 1\nout 2\nout 3\n").stderr("err 1\nerr 2\nerr 3\n").success();
+    sandbox.run(["logs", "cc"]).stdout("out 1\nout 2\nout 3\n").stderr("err 1\nerr 2\nerr 3\n").success();
 }
 
 fn shows_the_tail() {
     let sandbox = wrote("seq 1 500");
-    sandbox.run(["logs", "--tail", "2", "c"]).stdout("499\n500\n").success();
-    sandbox.run(["logs", "-n", "1", "c"]).stdout("500\n").success();
-    sandbox.run(["logs", "--tail", "0", "c"]).stdout("").success();
-    assert_eq!(sandbox.run(["logs", "--tail", "all", "c"]).success().lines().len(), 500);
-    assert_eq!(sandbox.run(["logs", "--tail", "1000", "c"]).success().lines().len(), 500);
+    sandbox.run(["logs", "--tail", "2", "cc"]).stdout("499\n500\n").success();
+    sandbox.run(["logs", "-n", "1", "cc"]).stdout("500\n").success();
+    sandbox.run(["logs", "--tail", "0", "cc"]).stdout("").success();
+    assert_eq!(sandbox.run(["logs", "--tail", "all", "cc"]).success().lines().len(), 500);
+    assert_eq!(sandbox.run(["logs", "--tail", "1000", "cc"]).success().lines().len(), 500);
 }
 
 fn shows_timestamps() {
     let sandbox = wrote("echo one; echo two");
-    for line in sandbox.run(["logs", "-t", "c"]).success().lines() {
+    for line in sandbox.run(["logs", "-t", "cc"]).success().lines() {
         let (stamp, word) = line.split_once(' ').unwrap();
         stamp.parse::<jiff::Timestamp>().unwrap();
         // RFC 3339 with nanoseconds, all nine digits.
@@ -52,35 +52,35 @@ fn shows_timestamps() {
 fn shows_since_and_until() {
     let sandbox = wrote("echo early; sleep 1.2; echo late");
     let stamps: Vec<String> = sandbox
-        .run(["logs", "-t", "c"])
+        .run(["logs", "-t", "cc"])
         .lines()
         .iter()
         .map(|line| line.split(' ').next().unwrap().to_owned())
         .collect();
-    sandbox.run(["logs", "--since", &stamps[1], "c"]).stdout("late\n").success();
-    sandbox.run(["logs", "--until", &stamps[0], "c"]).stdout("early\n").success();
-    sandbox.run(["logs", "--since", "1h", "c"]).stdout("early\nlate\n").success();
-    sandbox.run(["logs", "--until", "1h", "c"]).stdout("").success();
+    sandbox.run(["logs", "--since", &stamps[1], "cc"]).stdout("late\n").success();
+    sandbox.run(["logs", "--until", &stamps[0], "cc"]).stdout("early\n").success();
+    sandbox.run(["logs", "--since", "1h", "cc"]).stdout("early\nlate\n").success();
+    sandbox.run(["logs", "--until", "1h", "cc"]).stdout("").success();
 }
 
 fn follows_until_the_end() {
     let sandbox = Sandbox::new().busybox();
     let script = "echo first; while ! test -f /go; do sleep 0.05; done; echo last";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    let running = sandbox.command(["logs", "-f", "c"]).spawn();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    let running = sandbox.command(["logs", "-f", "cc"]).spawn();
     running.wait_for("first\n");
-    sandbox.run(["exec", "c", "touch", "/go"]).success();
+    sandbox.run(["exec", "cc", "touch", "/go"]).success();
     running.wait().stdout("first\nlast\n").success();
 }
 
 fn follows_from_the_tail_on() {
     let sandbox = Sandbox::new().busybox();
     let script = "seq 1 9; while ! test -f /go; do sleep 0.05; done; echo last";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    sandbox.wait_for_log("c", "9");
-    let running = sandbox.command(["logs", "--follow", "--tail", "1", "c"]).spawn();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    sandbox.wait_for_log("cc", "9");
+    let running = sandbox.command(["logs", "--follow", "--tail", "1", "cc"]).spawn();
     running.wait_for("9\n");
-    sandbox.run(["exec", "c", "touch", "/go"]).success();
+    sandbox.run(["exec", "cc", "touch", "/go"]).success();
     running.wait().stdout("9\nlast\n").success();
 }
 
@@ -89,23 +89,23 @@ fn follows_across_a_restart() {
     // The second run finds the file of the first and goes on.
     let script = "echo turn; test -f /again && sleep 1000; touch /again; exit 1";
     sandbox
-        .run(["run", "-d", "--name", "c", "--restart", "on-failure", "busybox", "sh", "-c", script])
+        .run(["run", "-d", "--name", "cc", "--restart", "on-failure", "busybox", "sh", "-c", script])
         .success();
-    let running = sandbox.command(["logs", "-f", "c"]).spawn();
+    let running = sandbox.command(["logs", "-f", "cc"]).spawn();
     running.wait_for("turn\nturn\n");
-    sandbox.run(["stop", "-t", "0", "c"]).success();
+    sandbox.run(["stop", "-t", "0", "cc"]).success();
     running.wait().stdout("turn\nturn\n").success();
 }
 
 fn keeps_what_every_run_wrote() {
     let sandbox = wrote("echo run");
-    sandbox.run(["start", "-a", "c"]).stdout("run\n").success();
-    sandbox.run(["logs", "c"]).stdout("run\nrun\n").success();
+    sandbox.run(["start", "-a", "cc"]).stdout("run\n").success();
+    sandbox.run(["logs", "cc"]).stdout("run\nrun\n").success();
 }
 
 fn keeps_bytes_and_unfinished_lines() {
     let sandbox = wrote("printf 'a\\000b\\377\\nno newline'");
-    assert_eq!(sandbox.run(["logs", "c"]).success().out, b"a\0b\xff\nno newline");
+    assert_eq!(sandbox.run(["logs", "cc"]).success().out, b"a\0b\xff\nno newline");
 }
 
 fn a_missing_container_is_an_error() {
@@ -117,10 +117,10 @@ fn a_missing_container_is_an_error() {
 
 fn long_lines_stay_whole() {
     let sandbox = wrote("head -c 100000 /dev/zero | tr '\\0' x; echo; echo short");
-    let lines = sandbox.run(["logs", "c"]).success().lines();
+    let lines = sandbox.run(["logs", "cc"]).success().lines();
     assert_eq!((lines.len(), lines[0].len(), lines[1].as_str()), (2, 100_000, "short"));
     let sandbox = Sandbox::new().busybox();
     let script = "head -c 300000 /dev/zero | tr '\\0' y; echo; sleep 1000";
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).success();
-    wait_until("the long line is there", || sandbox.run(["logs", "c"]).out.len() == 300_001);
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
+    wait_until("the long line is there", || sandbox.run(["logs", "cc"]).out.len() == 300_001);
 }

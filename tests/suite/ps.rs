@@ -158,7 +158,7 @@ fn formats() {
 fn sizes() {
     let sandbox = Sandbox::new().busybox();
     let script = "dd if=/dev/zero of=/big bs=1000 count=1500 2>/dev/null";
-    sandbox.run(["run", "--name", "c", "busybox", "sh", "-c", script]).success();
+    sandbox.run(["run", "--name", "cc", "busybox", "sh", "-c", script]).success();
     let outcome = sandbox.run(["ps", "-a", "-s", "--format", "{{.Size}}"]);
     outcome.success();
     assert!(outcome.text().starts_with("1.5MB (virtual "), "{outcome}");
@@ -167,7 +167,7 @@ fn sizes() {
 
 fn commands_are_cut_short() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "busybox", "echo", "0123456789", "0123456789"]).success();
+    sandbox.run(["create", "--name", "cc", "busybox", "echo", "0123456789", "0123456789"]).success();
     sandbox.run(["ps", "-a", "--format", "{{.Command}}"]).stdout("\"echo 0123456789 012…\"\n").success();
     sandbox
         .run(["ps", "-a", "--no-trunc", "--format", "{{.Command}}"])

@@ -40,31 +40,31 @@ fn twenty_runs_at_once() {
 
 fn one_name_has_one_winner() {
     let sandbox = Sandbox::new().busybox();
-    let outcomes = at_once(&sandbox, 10, &["create", "--name", "c", "busybox"]);
+    let outcomes = at_once(&sandbox, 10, &["create", "--name", "cc", "busybox"]);
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| outcome.code == Some(0));
     assert_eq!(won.len(), 1);
     for outcome in lost {
-        outcome.code(1).stderr_contains("The container name \"/c\" is already in use by container");
+        outcome.code(1).stderr_contains("The container name \"/cc\" is already in use by container");
     }
     assert_eq!(sandbox.run(["ps", "-aq", "--no-trunc"]).text(), won[0].text());
 }
 
 fn starts_at_once_start_one() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["create", "--name", "c", "busybox", "sh", "-c", "echo turn; sleep 1000"]).success();
-    for outcome in at_once(&sandbox, 8, &["start", "c"]) {
-        outcome.stdout("c\n").success();
+    sandbox.run(["create", "--name", "cc", "busybox", "sh", "-c", "echo turn; sleep 1000"]).success();
+    for outcome in at_once(&sandbox, 8, &["start", "cc"]) {
+        outcome.stdout("cc\n").success();
     }
-    sandbox.wait_for_log("c", "turn");
-    sandbox.run(["logs", "c"]).stdout("turn\n");
+    sandbox.wait_for_log("cc", "turn");
+    sandbox.run(["logs", "cc"]).stdout("turn\n");
     assert_eq!(sandbox.supervisors().len(), 1);
 }
 
 fn removals_at_once_remove_one() {
     let sandbox = Sandbox::new().busybox();
     for round in 0..5 {
-        sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-        for outcome in at_once(&sandbox, 6, &["rm", "-f", "c"]) {
+        sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+        for outcome in at_once(&sandbox, 6, &["rm", "-f", "cc"]) {
             let told = outcome.error_text();
             assert!(
                 outcome.code == Some(0)
@@ -80,9 +80,9 @@ fn removals_at_once_remove_one() {
 fn start_against_rm() {
     let sandbox = Sandbox::new().busybox();
     for _ in 0..10 {
-        sandbox.run(["create", "--name", "c", "busybox", "sleep", "1000"]).success();
-        let start = sandbox.command(["start", "c"]).spawn();
-        let remove = sandbox.command(["rm", "c"]).spawn();
+        sandbox.run(["create", "--name", "cc", "busybox", "sleep", "1000"]).success();
+        let start = sandbox.command(["start", "cc"]).spawn();
+        let remove = sandbox.command(["rm", "cc"]).spawn();
         let (start, remove) = (start.wait(), remove.wait());
         let state = sandbox.run(["ps", "-a", "--format", "{{.State}}"]).success().text();
         if start.code == Some(0) {
@@ -90,18 +90,18 @@ fn start_against_rm() {
         } else {
             assert_eq!((state.as_str(), remove.code), ("", Some(0)), "{start}\n{remove}");
         }
-        sandbox.run(["rm", "-f", "c"]).success();
+        sandbox.run(["rm", "-f", "cc"]).success();
         sandbox.expect_no_process();
     }
 }
 
 fn stops_at_once_all_succeed() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    for outcome in at_once(&sandbox, 5, &["stop", "-t", "1", "c"]) {
-        outcome.stdout("c\n").success();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    for outcome in at_once(&sandbox, 5, &["stop", "-t", "1", "cc"]) {
+        outcome.stdout("cc\n").success();
     }
-    assert_eq!(sandbox.status_of("c"), "exited");
+    assert_eq!(sandbox.status_of("cc"), "exited");
 }
 
 fn the_same_image_loaded_at_once() {
@@ -157,11 +157,11 @@ fn readers_never_fail_while_others_write() {
 
 fn execs_at_once() {
     let sandbox = Sandbox::new().busybox();
-    sandbox.run(["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).success();
-    for outcome in at_once(&sandbox, 20, &["exec", "c", "sh", "-c", "echo out; exit 4"]) {
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    for outcome in at_once(&sandbox, 20, &["exec", "cc", "sh", "-c", "echo out; exit 4"]) {
         outcome.stdout("out\n").stderr("").code(4);
     }
-    assert_eq!(sandbox.run(["exec", "c", "sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).text(), "4");
+    assert_eq!(sandbox.run(["exec", "cc", "sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).text(), "4");
 }
 
 fn the_first_command_of_all_at_once() {

@@ -131,10 +131,10 @@ fn volumes_outlive_their_containers() {
     let sandbox = Sandbox::new().busybox();
     sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "sh", "-c", "echo kept > /v/f"]).success();
     sandbox
-        .run(["run", "--name", "c", "-v", "vol:/v:ro", "busybox", "cat", "/v/f"])
+        .run(["run", "--name", "cc", "-v", "vol:/v:ro", "busybox", "cat", "/v/f"])
         .stdout("kept\n")
         .success();
-    sandbox.run(["rm", "-v", "c"]).success();
+    sandbox.run(["rm", "-v", "cc"]).success();
     sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "cat", "/v/f"]).stdout("kept\n").success();
 }
 
@@ -167,7 +167,7 @@ fn mount_takes_all_kinds() {
         .code(1);
     for (bad, text) in [
         ("type=nosuch,dst=/x", "nosuch"),
-        ("type=bind,dst=/x", "source"),
+        ("type=bind,dst=/x", "field Source must not be empty"),
         ("type=volume,src=v", "target is required"),
         ("type=bind,src=/tmp,dst=/x,nosuch=1", "unexpected key 'nosuch'"),
     ] {
@@ -182,33 +182,33 @@ fn the_images_volumes_are_anonymous() {
         .config("Volumes", json!({ "/data": {} }));
     let sandbox = Sandbox::new().with("img", &image);
     sandbox
-        .run(["run", "--name", "c", "img", "sh", "-c", "cat /data/seed; echo x > /data/new"])
+        .run(["run", "--name", "cc", "img", "sh", "-c", "cat /data/seed; echo x > /data/new"])
         .stdout("s\n")
         .success();
-    let name = sandbox.run(["inspect", "-f", "{{(index .Mounts 0).Name}}", "c"]).success().text();
+    let name = sandbox.run(["inspect", "-f", "{{(index .Mounts 0).Name}}", "cc"]).success().text();
     assert!(name.len() == 64 && sandbox.store().join("volumes").join(&name).is_dir(), "{name}");
-    sandbox.run(["rm", "-v", "c"]).success();
+    sandbox.run(["rm", "-v", "cc"]).success();
     assert!(!sandbox.store().join("volumes").join(&name).exists());
 }
 
 fn two_containers_share_a_volume() {
     let sandbox = Sandbox::new().busybox();
     let script = "until test -f /v/go; do sleep 0.05; done; echo seen > /v/answer";
-    sandbox.run(["run", "-d", "--name", "a", "-v", "vol:/v", "busybox", "sh", "-c", script]).success();
+    sandbox.run(["run", "-d", "--name", "aa", "-v", "vol:/v", "busybox", "sh", "-c", script]).success();
     let script = "touch /v/go; until test -f /v/answer; do sleep 0.05; done; cat /v/answer";
     sandbox.run(["run", "--rm", "-v", "vol:/v", "busybox", "sh", "-c", script]).stdout("seen\n").success();
-    sandbox.run(["wait", "a"]).stdout("0\n").success();
+    sandbox.run(["wait", "aa"]).stdout("0\n").success();
 }
 
 fn nothing_is_seen_of_the_hosts_mounts() {
     let sandbox = Sandbox::new().busybox();
     let source = sandbox.directory("shared");
     sandbox
-        .run(["run", "-d", "--name", "c", "-v", &format!("{source}:/mnt"), "busybox", "sleep", "1000"])
+        .run(["run", "-d", "--name", "cc", "-v", &format!("{source}:/mnt"), "busybox", "sleep", "1000"])
         .success();
     sandbox.expect_no_mount();
     let mounts =
-        sandbox.run(["exec", "c", "cut", "-d", " ", "-f", "5", "/proc/self/mountinfo"]).success().lines();
+        sandbox.run(["exec", "cc", "cut", "-d", " ", "-f", "5", "/proc/self/mountinfo"]).success().lines();
     for expected in ["/", "/proc", "/dev", "/sys", "/mnt", "/dev/shm", "/dev/mqueue", "/etc/hosts"] {
         assert!(mounts.iter().any(|mount| mount == expected), "{expected} of {mounts:?}");
     }

@@ -44,21 +44,24 @@ impl Outcome {
     /// Claims that standard output holds `part`.
     #[track_caller]
     pub(crate) fn stdout_contains(&self, part: &str) -> &Self {
-        assert!(self.text().contains(part), "expected in stdout: {part:?}\n{self}");
+        assert!(String::from_utf8_lossy(&self.out).contains(part), "expected in stdout: {part:?}\n{self}");
         self
     }
 
     /// Claims that standard output does not hold `part`.
     #[track_caller]
     pub(crate) fn stdout_lacks(&self, part: &str) -> &Self {
-        assert!(!self.text().contains(part), "not expected in stdout: {part:?}\n{self}");
+        assert!(
+            !String::from_utf8_lossy(&self.out).contains(part),
+            "not expected in stdout: {part:?}\n{self}"
+        );
         self
     }
 
     /// Claims that standard error holds `part`.
     #[track_caller]
     pub(crate) fn stderr_contains(&self, part: &str) -> &Self {
-        assert!(self.error_text().contains(part), "expected in stderr: {part:?}\n{self}");
+        assert!(String::from_utf8_lossy(&self.err).contains(part), "expected in stderr: {part:?}\n{self}");
         self
     }
 

@@ -35,7 +35,7 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 pub(crate) struct Sandbox {
     dir: PathBuf,
     user: User,
-    path: String,
+    before: Vec<String>,
 }
 
 impl Sandbox {
@@ -56,7 +56,7 @@ impl Sandbox {
                 chown(&path, Some(user.uid), Some(user.gid)).unwrap();
             }
         }
-        Self { dir, user: user.clone(), path: PATH.to_owned() }
+        Self { dir, user: user.clone(), before: Vec::new() }
     }
 
     /// A sandbox of root's.
@@ -64,9 +64,9 @@ impl Sandbox {
         Self::of(&User { name: "root".to_owned(), uid: 0, gid: 0 })
     }
 
-    /// Makes the commands see other programs than the host's.
-    pub(crate) fn with_path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
+    /// Has another program call all commands from now on.
+    pub(crate) fn through(mut self, words: &[&str]) -> Self {
+        self.before = words.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -107,7 +107,7 @@ impl Sandbox {
             keep_stdin: false,
             timeout: Duration::from_secs(120),
             small_disk: None,
-            before: Vec::new(),
+            before: self.before.clone(),
             shell: false,
         }
     }
@@ -367,7 +367,7 @@ impl Invocation<'_> {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear();
         command.current_dir(if self.shell { sandbox.dir.clone() } else { sandbox.work() });
-        command.env("PATH", &sandbox.path).env("USER", &sandbox.user.name).env("LANG", "C.UTF-8");
+        command.env("PATH", PATH).env("USER", &sandbox.user.name).env("LANG", "C.UTF-8");
         command.env("TERM", "xterm").env("HOME", sandbox.dir.join("home"));
         command.env("XDG_DATA_HOME", sandbox.dir.join("data"));
         command.env("XDG_CONFIG_HOME", sandbox.dir.join("config"));

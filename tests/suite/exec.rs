@@ -116,7 +116,7 @@ fn a_missing_command_is_127() {
         .stderr_contains("exec: \"nosuch\": executable file not found in $PATH");
     sandbox.run(["exec", "cc", "/nosuch"]).code(127).stderr_contains("no such file or directory");
     sandbox.run(["exec", "cc", "/plain"]).code(126).stderr_contains("permission denied");
-    sandbox.run(["exec", "-w", "/nosuch", "cc", "true"]).code(126);
+    sandbox.run(["exec", "-w", "/nosuch", "cc", "true"]).code(127).stderr_contains("chdir to cwd");
 }
 
 fn a_stopped_container_is_an_error() {

@@ -217,7 +217,7 @@ fn templates_are_gos() {
         .code(1)
         .stderr_contains("template parsing error")
         .stderr_contains("map has no entry for key \"Nosuch\"");
-    sandbox.run(["inspect", "-f", "{{if}}", "cc"]).code(1).stderr_contains("template parsing error");
+    sandbox.run(["inspect", "-f", "{{if}}", "cc"]).code(64).stderr_contains("template parsing error");
 }
 
 fn finds_either_kind() {

@@ -170,8 +170,12 @@ fn attach_reads_input() {
     let mut attached = sandbox.command(["attach", "cc"]).keep_stdin().spawn();
     attached.write("hello\n");
     attached.wait_for("hello\n");
+    // The input of a container that was started without one outlives who attaches to it.
     attached.close_stdin();
-    attached.wait().stdout("hello\n").success();
+    sandbox.command(["attach", "cc"]).keep_stdin().spawn().write("again\n");
+    attached.wait_for("again\n");
+    sandbox.run(["kill", "cc"]).success();
+    attached.wait().stdout("hello\nagain\n").code(137);
 }
 
 fn attach_to_a_stopped_container_is_an_error() {
@@ -187,7 +191,7 @@ fn rm_refuses_what_runs() {
     let sandbox = Sandbox::new().busybox();
     sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
     sandbox.run(["rm", "cc"]).code(1).stdout("").stderr_contains(
-        "Error response from daemon: cannot remove container \"cc\": container is running: stop the container \
+        "Error response from daemon: cannot remove container \"/cc\": container is running: stop the container \
          before removing or force remove",
     );
     assert_eq!(sandbox.status_of("cc"), "running");

@@ -104,8 +104,8 @@ fn keeps_what_every_run_wrote() {
 }
 
 fn keeps_bytes_and_unfinished_lines() {
-    let sandbox = wrote("printf 'a\\000b\\377\\nno newline'");
-    assert_eq!(sandbox.run(["logs", "cc"]).success().out, b"a\0b\xff\nno newline");
+    let sandbox = wrote("printf 'a\\000b\\303\\274\\nno newline'");
+    assert_eq!(sandbox.run(["logs", "cc"]).success().out, b"a\0b\xc3\xbc\nno newline");
 }
 
 fn a_missing_container_is_an_error() {

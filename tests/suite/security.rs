@@ -162,14 +162,10 @@ fn privileged_is_all_that_a_user_namespace_can_give() {
     expect(
         &sandbox,
         &["--privileged"],
-        &[("mount-tmpfs", "ok"), ("unshare-user", "ok"), ("sethostname", "ok")],
+        &[("mount-tmpfs", "ok"), ("sethostname", "ok"), ("unshare-user", "ok")],
     );
     // It is still a user namespace: the host's kernel takes no orders.
-    expect(
-        &sandbox,
-        &["--privileged"],
-        &[("reboot", "EPERM"), ("init-module", "EPERM"), ("swapon", "EPERM")],
-    );
+    expect(&sandbox, &["--privileged"], &[("swapon", "EPERM"), ("mknod-null:/tmp/null", "EPERM")]);
 }
 
 fn namespaces_are_its_own() {
@@ -225,9 +221,13 @@ fn nothing_is_inherited() {
         let fds: Vec<_> =
             found["fds"].as_array().unwrap().iter().map(|fd| &fd.as_str().unwrap()[..2]).collect();
         assert_eq!(fds, ["0 ", "1 ", "2 "], "{found:#}");
-        assert_eq!(found["status"]["SigIgn"], "0000000000000000");
         assert_eq!(found["status"]["SigBlk"], "0000000000000000");
     }
+    // The two above 31 are the C library's own, and it ignores them in whatever it starts.
+    let ignored =
+        sandbox.run(["run", "--rm", "probe", "grep", "SigIgn", "/proc/self/status"]).success().text();
+    let ignored = u64::from_str_radix(ignored.split_whitespace().last().unwrap(), 16).unwrap();
+    assert_eq!(ignored & 0x7fff_ffff, 0, "{ignored:x}");
     sandbox
         .command(["run", "--rm", "probe", "env"])
         .env("SECRET_OF_THE_HOST", "1")

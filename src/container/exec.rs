@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{self, Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
@@ -17,9 +17,11 @@ use super::attach::Outcome;
 use super::config::{ContainerConfig, ProcessConfig};
 use super::create::set_variable;
 use super::dir::ContainerDir;
+use super::log::Stream;
 use super::request::ExecRequest;
 use super::start::StartError;
 use super::status::{Status, observe_and_mend};
+use super::stdio::Stdio;
 use super::terminal::{DetachKeys, RawTerminal, window};
 use super::{filter, spec};
 use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
@@ -105,9 +107,9 @@ fn merge(config: &ContainerConfig, request: &ExecRequest) -> ProcessConfig {
 fn drain_later(master: OwnedFd) -> Result<()> {
     Command::new("/proc/self/exe")
         .arg(DRAIN_ROLE)
-        .stdin(Stdio::from(master))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdin(process::Stdio::from(master))
+        .stdout(process::Stdio::null())
+        .stderr(process::Stdio::null())
         .env_clear()
         .current_dir("/")
         .spawn()
@@ -134,14 +136,9 @@ fn carry(process: Process, request: &ExecRequest) -> Result<Outcome> {
 
 struct Carrier {
     pidfd: OwnedFd,
-    /// Where input goes, while it may still come; for a terminal, `None`: see `stdout`.
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-    terminal: bool,
+    stdio: Stdio,
     /// Whether our own input is still read.
     feeding: bool,
-    pending: Vec<u8>,
     keys: DetachKeys,
     resized: SignalFd,
     raw: Option<RawTerminal>,
@@ -154,27 +151,16 @@ impl Carrier {
         mask.thread_block().context("block signals")?;
         let resized = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("make a signalfd")?;
-        let (stdin, stdout, stderr, terminal) = match process.io {
-            Io::Terminal(master) => (None, Some(master), None, true),
-            Io::Nowhere => (None, None, None, false),
-            Io::Pipes { stdin, stdout, stderr } => (stdin, Some(stdout), Some(stderr), false),
-        };
-        for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {
-            rustix::io::ioctl_fionbio(fd, true).context("set a stream to non-blocking")?;
-        }
-        let raw = if terminal && request.interactive {
+        let stdio = Stdio::new(process.io)?;
+        let raw = if stdio.is_terminal() && request.interactive {
             RawTerminal::enter(io::stdin()).context("set the terminal to raw mode")?
         } else {
             None
         };
         Ok(Self {
             pidfd: process.pidfd,
+            stdio,
             feeding: request.interactive,
-            stdin,
-            stdout,
-            stderr,
-            terminal,
-            pending: Vec::new(),
             keys: DetachKeys::new(&request.detach_keys),
             resized,
             raw,
@@ -187,11 +173,11 @@ impl Carrier {
         loop {
             let mut fds =
                 vec![PollFd::new(&self.pidfd, PollFlags::IN), PollFd::new(&self.resized, PollFlags::IN)];
-            let takes = self.feeding && self.pending.len() < (64 << 10);
+            let takes = self.feeding && self.stdio.waiting() < (64 << 10);
             let wanted = [
-                (self.stdout.as_ref().map(AsFd::as_fd), PollFlags::IN),
-                (self.stderr.as_ref().map(AsFd::as_fd), PollFlags::IN),
-                (self.input().filter(|_| !self.pending.is_empty()), PollFlags::OUT),
+                (self.stdio.output(Stream::Stdout), PollFlags::IN),
+                (self.stdio.output(Stream::Stderr), PollFlags::IN),
+                (self.stdio.blocked_input(), PollFlags::OUT),
                 (Some(own.as_fd()).filter(|_| takes), PollFlags::IN),
             ];
             let mut at = [None; 4];
@@ -215,25 +201,21 @@ impl Carrier {
             if typed && self.take_input(&mut buffer) {
                 return Ok(Outcome::Detached);
             }
-            self.feed();
+            self.stdio.feed();
             if out {
-                copy(&mut self.stdout, io::stdout().lock(), &mut buffer)?;
+                self.show(Stream::Stdout, &mut buffer)?;
             }
             if err {
-                copy(&mut self.stderr, io::stderr().lock(), &mut buffer)?;
+                self.show(Stream::Stderr, &mut buffer)?;
             }
             if exited {
                 // What it has left behind in the pipes; others may still hold their other ends.
-                while copy(&mut self.stdout, io::stdout().lock(), &mut buffer)? {}
-                while copy(&mut self.stderr, io::stderr().lock(), &mut buffer)? {}
+                while self.show(Stream::Stdout, &mut buffer)? {}
+                while self.show(Stream::Stderr, &mut buffer)? {}
                 let exit = sys::process::reap(self.pidfd.as_fd()).context("collect the process")?;
                 return Ok(Outcome::Exited(exit.code()));
             }
         }
-    }
-
-    fn input(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        if self.terminal { self.stdout.as_ref() } else { self.stdin.as_ref() }.map(AsFd::as_fd)
     }
 
     /// Reads our own input. Returns whether the user detaches.
@@ -241,66 +223,38 @@ impl Carrier {
         match io::stdin().lock().read(&mut buffer[..16 << 10]) {
             Ok(count) if count > 0 => {
                 let (bytes, detach) = self.keys.filter(&buffer[..count]);
-                self.pending.extend_from_slice(&bytes);
-                detach
+                self.stdio.push(&bytes);
+                return detach;
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-                false
-            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             Ok(_) | Err(_) => {
                 self.feeding = false;
-                false
+                self.stdio.close_input();
             }
         }
-    }
-
-    fn feed(&mut self) {
-        while !self.pending.is_empty() {
-            let Some(fd) = self.input() else {
-                self.pending.clear();
-                break;
-            };
-            match rustix::io::write(fd, &self.pending) {
-                Ok(count) => {
-                    self.pending.drain(..count);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return,
-                Err(_) => {
-                    self.pending.clear();
-                    self.feeding = false;
-                }
-            }
-        }
-        if !self.feeding {
-            self.stdin = None;
-        }
+        false
     }
 
     fn resize(&mut self) -> Result<()> {
         while self.resized.read_signal().context("read signals")?.is_some() {}
-        if let (true, Some(master), Some((rows, columns))) = (self.terminal, &self.stdout, window()) {
-            let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = rustix::termios::tcsetwinsize(master, size);
+        if let Some((rows, columns)) = window() {
+            self.stdio.resize(rows, columns);
         }
         Ok(())
     }
+
+    /// Shows output once. Returns whether there was any.
+    fn show(&mut self, stream: Stream, buffer: &mut [u8]) -> Result<bool> {
+        let Some(count) = self.stdio.read(stream, buffer) else { return Ok(false) };
+        let bytes = &buffer[..count];
+        match stream {
+            Stream::Stdout => write_all(io::stdout().lock(), bytes),
+            Stream::Stderr => write_all(io::stderr().lock(), bytes),
+        }?;
+        Ok(true)
+    }
 }
 
-/// Copies once. Returns whether there may be more.
-fn copy(from: &mut Option<OwnedFd>, mut to: impl Write, buffer: &mut [u8]) -> Result<bool> {
-    let Some(fd) = from.as_ref() else { return Ok(false) };
-    match rustix::io::read(fd, &mut *buffer) {
-        Ok(count) if count > 0 => {
-            to.write_all(&buffer[..count]).and_then(|()| to.flush()).context("write the process's output")?;
-            Ok(true)
-        }
-        Err(rustix::io::Errno::INTR) => Ok(true),
-        Err(rustix::io::Errno::AGAIN) => Ok(false),
-        // The end: of a terminal, EIO.
-        Ok(_) | Err(_) => {
-            *from = None;
-            Ok(false)
-        }
-    }
+fn write_all(mut to: impl Write, bytes: &[u8]) -> Result<()> {
+    to.write_all(bytes).and_then(|()| to.flush()).context("write the process's output")
 }

@@ -26,6 +26,7 @@ mod size;
 mod spec;
 mod start;
 mod status;
+mod stdio;
 pub mod supervise;
 mod terminal;
 

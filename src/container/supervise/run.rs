@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,10 @@ use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_i
 use crate::container::log::{Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
+use crate::container::stdio::Stdio;
 use crate::container::{remove, signal};
 use crate::idmap::{Ancestor, Identity};
-use crate::runtime::{Io, Process};
+use crate::runtime::Process;
 use crate::store::{Lock, Store};
 use crate::sys;
 
@@ -66,16 +67,7 @@ pub(super) struct Supervisor {
 struct Running {
     pidfd: OwnedFd,
     since: Instant,
-    /// Where its input goes; `None` once closed.
-    stdin: Option<OwnedFd>,
-    /// Input that it has not taken yet.
-    pending: Vec<u8>,
-    /// Whether its input is to be closed after that.
-    closing: bool,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-    /// Whether `stdout` and `stdin` are one terminal.
-    terminal: bool,
+    stdio: Stdio,
 }
 
 /// Blocks the signals that the loop takes in turn, before anybody can send one.
@@ -166,7 +158,8 @@ impl Supervisor {
         self.mark.init = ProcessMark::of(process.pid).ok();
         self.mark.last = None;
         self.dir.put_alive(&self.mark)?;
-        self.process = Some(Running::new(process)?);
+        let Process { pidfd, io, .. } = process;
+        self.process = Some(Running { pidfd, since: Instant::now(), stdio: Stdio::new(io)? });
         self.next_run = None;
         self.kill_at = None;
         self.again = false;
@@ -191,7 +184,7 @@ impl Supervisor {
         }
         self.serve_clients(&ready.clients);
         if let Some(process) = &mut self.process {
-            process.feed();
+            process.stdio.feed();
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let is_ready = if stream == Stream::Stdout { ready.stdout } else { ready.stderr };
@@ -332,7 +325,11 @@ impl Supervisor {
                         if let Some(process) = &mut self.process
                             && self.clients[at].streams.stdin
                         {
-                            process.take_input(&bytes, self.config.process.stdin_once);
+                            if !bytes.is_empty() {
+                                process.stdio.push(&bytes);
+                            } else if self.config.process.stdin_once {
+                                process.stdio.close_input();
+                            }
                         }
                     }
                     Said::Request(request) => self.answer(at, &request),
@@ -349,7 +346,7 @@ impl Supervisor {
             && stdin_once
             && let Some(process) = &mut self.process
         {
-            process.take_input(&[], true);
+            process.stdio.close_input();
         }
     }
 
@@ -409,32 +406,16 @@ impl Supervisor {
     }
 
     fn resize(&self, rows: u16, columns: u16) {
-        if let Some(process) = self.process.as_ref().filter(|process| process.terminal)
-            && let Some(master) = &process.stdout
-        {
-            let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = rustix::termios::tcsetwinsize(master, size);
+        if let Some(process) = &self.process {
+            process.stdio.resize(rows, columns);
         }
     }
 
-    /// Reads output once, logs it and shows it. Returns whether there may be more.
+    /// Reads output once, logs it and shows it. Returns whether there was any.
     fn take_output(&mut self, stream: Stream) -> bool {
         let Some(process) = &mut self.process else { return false };
-        let source = match stream {
-            Stream::Stdout => &mut process.stdout,
-            Stream::Stderr => &mut process.stderr,
-        };
-        let Some(fd) = source.as_ref() else { return false };
-        let bytes = match rustix::io::read(fd, &mut self.buffer[..]) {
-            Ok(count) if count > 0 => &self.buffer[..count],
-            Err(rustix::io::Errno::INTR) => return true,
-            Err(rustix::io::Errno::AGAIN) => return false,
-            // The end: of a terminal, EIO.
-            Ok(_) | Err(_) => {
-                *source = None;
-                return false;
-            }
-        };
+        let Some(count) = process.stdio.read(stream, &mut self.buffer) else { return false };
+        let bytes = &self.buffer[..count];
         if let Some(log) = &mut self.log {
             log.write(stream, bytes);
         }
@@ -452,8 +433,7 @@ impl Supervisor {
     fn wait(&mut self) -> Result<Ready> {
         let behind = self.clients.iter().any(Client::is_behind);
         let process = self.process.as_ref();
-        let full = process.is_some_and(|process| process.pending.len() > INPUT_WAITING);
-        let output = |fd: &'_ Option<OwnedFd>| fd.is_some() && !behind;
+        let full = process.is_some_and(|process| process.stdio.waiting() > INPUT_WAITING);
         let mut fds = Vec::with_capacity(self.clients.len() + 6);
         fds.push(PollFd::new(&self.signals, PollFlags::IN));
         fds.push(PollFd::new(&self.listener, PollFlags::IN));
@@ -472,21 +452,13 @@ impl Supervisor {
         if let Some(process) = process {
             at.pidfd = Some(fds.len());
             fds.push(PollFd::new(&process.pidfd, PollFlags::IN));
-            if output(&process.stdout)
-                && let Some(fd) = &process.stdout
-            {
-                at.stdout = Some(fds.len());
-                fds.push(PollFd::new(fd, PollFlags::IN));
+            for (stream, place) in [(Stream::Stdout, &mut at.stdout), (Stream::Stderr, &mut at.stderr)] {
+                if let Some(fd) = process.stdio.output(stream).filter(|_| !behind) {
+                    *place = Some(fds.len());
+                    fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                }
             }
-            if output(&process.stderr)
-                && let Some(fd) = &process.stderr
-            {
-                at.stderr = Some(fds.len());
-                fds.push(PollFd::new(fd, PollFlags::IN));
-            }
-            if !process.pending.is_empty()
-                && let Some(fd) = process.input()
-            {
+            if let Some(fd) = process.stdio.blocked_input() {
                 fds.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
             }
         }
@@ -536,69 +508,6 @@ struct Ready {
     exited: bool,
     stdout: bool,
     stderr: bool,
-}
-
-impl Running {
-    fn new(process: Process) -> Result<Self> {
-        let (stdin, stdout, stderr, terminal) = match process.io {
-            Io::Terminal(master) => (None, Some(master), None, true),
-            Io::Nowhere => (None, None, None, false),
-            Io::Pipes { stdin, stdout, stderr } => (stdin, Some(stdout), Some(stderr), false),
-        };
-        for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {
-            rustix::io::ioctl_fionbio(fd, true).context("set a stream to non-blocking")?;
-        }
-        Ok(Self {
-            pidfd: process.pidfd,
-            since: Instant::now(),
-            stdin,
-            pending: Vec::new(),
-            closing: false,
-            stdout,
-            stderr,
-            terminal,
-        })
-    }
-
-    /// Returns where input goes: the terminal or the pipe.
-    fn input(&self) -> Option<BorrowedFd<'_>> {
-        let fd = if self.terminal { self.stdout.as_ref() } else { self.stdin.as_ref() };
-        fd.map(AsFd::as_fd)
-    }
-
-    /// Takes in bytes from a client; none mean the end of its input.
-    fn take_input(&mut self, bytes: &[u8], once: bool) {
-        if bytes.is_empty() {
-            self.closing |= once && !self.terminal;
-        } else if self.input().is_some() && !self.closing {
-            self.pending.extend_from_slice(bytes);
-        }
-    }
-
-    /// Hands the process what it takes of its input.
-    fn feed(&mut self) {
-        while !self.pending.is_empty() {
-            let Some(fd) = self.input() else {
-                self.pending.clear();
-                break;
-            };
-            match rustix::io::write(fd, &self.pending) {
-                Ok(count) => {
-                    self.pending.drain(..count);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return,
-                Err(_) => {
-                    self.pending.clear();
-                    self.stdin = None;
-                }
-            }
-        }
-        self.pending.shrink_to(4096);
-        if self.closing {
-            self.stdin = None;
-        }
-    }
 }
 
 impl Streams {

@@ -129,7 +129,8 @@ impl Carrier {
             socket,
             stdin: options.stdin,
             tty: options.tty,
-            keys: DetachKeys::new(&options.detach_keys),
+            // What is piped in may hold any bytes; keys are only pressed at terminals.
+            keys: DetachKeys::new(if options.tty { &options.detach_keys } else { &[] }),
             signals: Some(signals),
             input: Vec::new(),
             output: Vec::new(),

@@ -161,7 +161,8 @@ impl Carrier {
             pidfd: process.pidfd,
             stdio,
             feeding: request.interactive,
-            keys: DetachKeys::new(&request.detach_keys),
+            // What is piped in may hold any bytes; keys are only pressed at terminals.
+            keys: DetachKeys::new(if request.tty { &request.detach_keys } else { &[] }),
             resized,
             raw,
         })

@@ -51,7 +51,7 @@ fn passes_the_exit_code() {
 
 fn reads_standard_input() {
     let sandbox = started(&Image::busybox());
-    let bytes = "line\n".repeat(100_000);
+    let bytes = "line\x10\x11\n".repeat(100_000);
     sandbox.command(["exec", "-i", "cc", "cat"]).stdin(bytes.clone()).run().stdout(&bytes).success();
     sandbox.command(["exec", "cc", "cat"]).stdin("no").run().stdout("").success();
 }

@@ -95,7 +95,8 @@ fn loses_no_output() {
 
 fn reads_standard_input_with_i() {
     let sandbox = Sandbox::new().busybox();
-    let bytes = "0123456789abcdef".repeat(20_000);
+    // The detach keys are bytes like others where there is no terminal.
+    let bytes = "0123456789\x10\x11abcdef".repeat(20_000);
     sandbox
         .command(["run", "--rm", "-i", "busybox", "cat"])
         .stdin(bytes.clone())

@@ -271,6 +271,8 @@ fn own(words: &[&str]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::container::config::{Attach, LogDriver, RestartPolicy};
     use crate::oci::Digest;
@@ -291,16 +293,16 @@ mod tests {
             },
             hostname: "0123456789ab".into(),
             domainname: String::new(),
-            labels: Default::default(),
-            annotations: Default::default(),
+            labels: BTreeMap::default(),
+            annotations: BTreeMap::default(),
             attach: Attach::default(),
             stop_signal: String::new(),
             stop_timeout: None,
-            exposed_ports: Default::default(),
-            image_volumes: Default::default(),
+            exposed_ports: BTreeSet::default(),
+            image_volumes: BTreeSet::default(),
             healthcheck: None,
             mounts: Vec::new(),
-            tmpfs: Default::default(),
+            tmpfs: BTreeMap::default(),
             read_only: false,
             init: false,
             privileged: false,
@@ -309,7 +311,7 @@ mod tests {
             security_opt: Vec::new(),
             ulimits: Vec::new(),
             shm_size: 64 << 20,
-            sysctls: Default::default(),
+            sysctls: BTreeMap::default(),
             devices: Vec::new(),
             group_add: Vec::new(),
             extra_hosts: Vec::new(),

@@ -1,5 +1,4 @@
-//! Man pages and completions, written from the definitions: `__generate DIR` makes `DIR/man` and
-//! `DIR/completions`.
+//! Man pages and completions, written from the definitions: `__generate man|completions DIR`.
 
 use std::fs;
 use std::path::Path;
@@ -17,22 +16,14 @@ pub(super) const ROLE: &str = "__generate";
 /// The entry point of the role.
 pub(super) fn main(words: &[String]) -> Words {
     let done = match words {
-        [dir] => generate(Path::new(dir)),
-        _ => Err(anyhow::anyhow!("want a directory")),
+        [what, dir] if what == "man" => pages(Path::new(dir)),
+        [what, dir] if what == "completions" => completions(Path::new(dir)),
+        _ => Err(anyhow::anyhow!("want man or completions, and a directory")),
     };
     match done {
         Ok(()) => Words { text: String::new(), code: 0 },
         Err(error) => Words { text: format!("{error:#}"), code: 1 },
     }
-}
-
-fn generate(dir: &Path) -> Result<()> {
-    for (name, write) in [("man", pages as fn(&Path) -> Result<()>), ("completions", completions)] {
-        let dir = dir.join(name);
-        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-        write(&dir)?;
-    }
-    Ok(())
 }
 
 /// Builds the whole tree.

@@ -281,7 +281,7 @@ mod tests {
     fn spec(mounts: &str, linux: &str) -> Spec {
         let text = format!(
             r#"{{"ociVersion":"1.2.0","root":{{"path":"rootfs","readonly":true}},"hostname":"box",
-                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/work/../app","args":["true"]}},
+                "process":{{"user":{{"uid":0,"gid":0}},"cwd":"/srv/../app","args":["true"]}},
                 "mounts":{mounts},"linux":{linux}}}"#
         );
         serde_json::from_str(&text).unwrap()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -69,9 +70,21 @@ impl<'a> Remover<'a> {
             Err(error) if error.is::<FindError>() => return Ok(()),
             Err(error) => return Err(error),
         };
-        if observe(dir)?.is_active() {
-            return Err(active("running").into());
-        }
+        // Held, no supervisor can come any more. One that is just starting says nothing yet, so it is waited for.
+        let patience = Instant::now() + Duration::from_secs(10);
+        let _alive = loop {
+            match dir.take_alive() {
+                Ok(Some(alive)) => break alive,
+                Err(error) if error.is::<FindError>() => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(None) if options.force => kill_and_wait(self.store, dir)?,
+                Ok(None) if observe(dir)?.is_active() || Instant::now() > patience => {
+                    return Err(active("running").into());
+                }
+                Ok(None) => {}
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
         remove_runtime_dir(self.store, dir);
         match config {
             Some(config) => tear_down(self.store, dir, &config, options.volumes),

@@ -47,11 +47,15 @@ fn program(_: Arguments) -> u8 {
     out.push(GREETING);
 
     let ids = map_size(kernel::read_file(c"/proc/self/uid_map", &mut buffer));
+    // A map of all ids is real root's, or that of the first namespace, whose number never changes
+    // (PROC_USER_INIT_INO of the kernel).
+    let is_first = kernel::read_link(NAMESPACES[0], &mut buffer) == b"user:[4026531837]";
     out.label(b"privilege level");
     out.push(match ids {
         0 => b"unknown: no /proc/self/uid_map".as_slice(),
         1 => b"single (one user id)",
-        0xffff_ffff.. => b"none (all user ids: no user namespace)",
+        _ if is_first => b"none (no user namespace)",
+        0xffff_ffff.. => b"root (all user ids, in a user namespace)",
         _ => b"subuid or root (a range of user ids)",
     });
     out.push(b"\n");

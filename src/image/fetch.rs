@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -14,7 +15,7 @@ use super::intake::{Expected, Intake, Keep};
 use super::manifest::{Descriptor, Manifest};
 use super::progress::{LayerProgress, Progress};
 use crate::oci::Digest;
-use crate::store::{ImageRecord, Store};
+use crate::store::{Claim, ImageRecord, Store};
 
 /// How many layers are worked at side by side: Docker's number for downloads.
 const PARALLEL: usize = 3;
@@ -26,6 +27,9 @@ pub(super) enum Source<'a> {
     /// A file in staging whose digest is verified.
     Staged(PathBuf),
 }
+
+/// How often it is looked whether another process waits for what is finished here.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Where blobs that are not in the store come from.
 pub(super) type Open<'a> = dyn Fn(&Descriptor) -> Result<Source<'a>> + Sync + 'a;
@@ -120,17 +124,52 @@ fn side_by_side(
             }
         }
     };
+    let over = AtomicBool::new(work.is_empty());
     thread::scope(|scope| {
+        let publisher = thread::Builder::new().spawn_scoped(scope, || {
+            while !over.load(Ordering::Relaxed) {
+                thread::park_timeout(LOOK);
+                if let Err(error) = intake.publish_wanted() {
+                    stop.store(true, Ordering::Relaxed);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            }
+        });
+        let publisher = publisher.context("start a thread")?;
+        let mut workers = Vec::new();
         for _ in 1..PARALLEL.min(work.len()) {
-            thread::Builder::new().spawn_scoped(scope, worker).context("start a thread")?;
+            workers.push(thread::Builder::new().spawn_scoped(scope, worker));
         }
         worker();
-        Ok::<_, anyhow::Error>(())
+        let started = workers.into_iter().try_for_each(|worker| {
+            worker.map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        over.store(true, Ordering::Relaxed);
+        publisher.thread().unpark();
+        started.context("start a thread")
     })?;
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Takes the claim on a blob, and says whom it waits for if that takes time. `stop` ends the waiting.
+pub(super) fn claim(
+    store: &Store,
+    blob: &Digest,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Claim> {
+    let mut told = false;
+    let claim = store.claim(blob, |holder| {
+        if let Some(holder) = holder.filter(|_| !told) {
+            progress.message(&format!("{}: Waiting for process {holder}, which is at it", blob.short()));
+            told = true;
+        }
+        !stop.load(Ordering::Relaxed)
+    })?;
+    claim.context("another layer failed")
 }
 
 /// A stream that ends with an error when other work has failed, so that nobody waits for it.
@@ -160,6 +199,13 @@ fn one(
     let descriptor = layer.descriptor;
     let (digest, total) = (descriptor.digest, descriptor.size);
     let short = digest.short();
+    let claim = claim(store, &digest, progress, stop)?;
+    // Whoever had the claim before may have done it.
+    let unpack = unpack && !intake.has_layer(&layer.diff_id);
+    if !unpack && intake.has_blob(&digest) {
+        progress.layer(&short, LayerProgress::PullComplete);
+        return Ok(());
+    }
     let expected = Expected { blob: Some(digest), size: Some(total), diff_id: Some(layer.diff_id) };
     let (input, keep): (Box<dyn Read + Send + '_>, Keep) = match store.open_blob(&digest)? {
         Some(file) => (Box::new(file), Keep::Nothing),
@@ -184,6 +230,7 @@ fn one(
             progress.layer(&short, LayerProgress::Extracting(total, total));
         }
     })?;
+    intake.finished(claim, digest, unpack.then_some(layer.diff_id));
     progress.layer(&short, LayerProgress::PullComplete);
     Ok(())
 }

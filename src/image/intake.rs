@@ -15,7 +15,9 @@ use super::layer::{Outcome, Save, Work, process};
 use super::unpack::Owners;
 use crate::idmap::{Identity, Level};
 use crate::oci::Digest;
-use crate::store::{ImageRecord, Layers, MapKey, Name, Pin, RefRecord, Staged, Store, sweep_staging};
+use crate::store::{
+    Claim, ImageRecord, Layers, MapKey, Mode, Name, Pin, RefRecord, Staged, Store, sweep_staging,
+};
 
 /// How layers are unpacked for this user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,8 @@ struct Made {
     blobs: Vec<(PathBuf, Digest)>,
     layers: Vec<(String, Digest)>,
     names: u32,
+    /// What is finished, with its blob's and layer's digests, so that others wait for it.
+    claims: Vec<(Claim, Digest, Option<Digest>)>,
 }
 
 impl<'a> Intake<'a> {
@@ -201,26 +205,55 @@ impl<'a> Intake<'a> {
         Ok(outcome)
     }
 
+    /// Keeps the claim on a blob, and on the layer unpacked from it, which are finished now: until all is
+    /// published, or until somebody waits for them.
+    pub(super) fn finished(&self, claim: Claim, blob: Digest, layer: Option<Digest>) {
+        self.made().claims.push((claim, blob, layer));
+    }
+
+    /// Publishes what is finished and what others wait for.
+    pub(super) fn publish_wanted(&self) -> Result<()> {
+        let mut made = self.made();
+        if !made.claims.iter().any(|(claim, ..)| claim.is_wanted()) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = made.claims.extract_if(.., |(claim, ..)| claim.is_wanted()).collect();
+        let is_wanted =
+            |digest: &Digest| wanted.iter().any(|(_, blob, layer)| digest == blob || Some(*digest) == *layer);
+        let blobs: Vec<_> = made.blobs.extract_if(.., |(_, digest)| is_wanted(digest)).collect();
+        let layers: Vec<_> = made.layers.extract_if(.., |(_, digest)| is_wanted(digest)).collect();
+        drop(made);
+        self.publish(&blobs, &layers)
+    }
+
+    /// Gives what is made its names. It is pinned, so nobody sweeps it before an image holds it.
+    fn publish(&self, blobs: &[(PathBuf, Digest)], layers: &[(String, Digest)]) -> Result<()> {
+        if !blobs.is_empty() || !layers.is_empty() {
+            self.staged.sync()?;
+        }
+        for (path, digest) in blobs {
+            self.store.publish_blob(path, digest)?;
+        }
+        if !layers.is_empty() {
+            self.layers.ready()?;
+        }
+        for (name, digest) in layers {
+            // A layer that somebody else has published meanwhile is the same; this one goes with staging.
+            self.staged.publish(name, &self.layers.dir(digest))?;
+        }
+        Ok(())
+    }
+
     /// Publishes everything, then makes `images` and `names` exist.
     pub(super) fn commit(self, images: &[ImageRecord], names: &[(Name, RefRecord)]) -> Result<()> {
-        let made = self.made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let made = std::mem::take(&mut *self.made());
         let mut pin = made.pin;
         pin.blobs.extend(made.blobs.iter().map(|(_, digest)| *digest));
         pin.layers.extend(made.layers.iter().map(|(_, digest)| *digest));
         self.staged.pin(self.store, &pin)?;
-        if !made.blobs.is_empty() || !made.layers.is_empty() {
-            self.staged.sync()?;
-        }
-        for (path, digest) in &made.blobs {
-            self.store.publish_blob(path, digest)?;
-        }
-        if !made.layers.is_empty() {
-            self.layers.ready()?;
-        }
-        for (name, digest) in &made.layers {
-            // A layer that somebody else has published meanwhile is the same; this one goes with staging.
-            self.staged.publish(name, &self.layers.dir(digest))?;
-        }
+        self.publish(&made.blobs, &made.layers)?;
+        // A removal of the same image sees all of what follows, or nothing of it.
+        let _gc = self.store.lock("gc", Mode::Shared)?;
         for image in images {
             self.store.put_image(image)?;
         }

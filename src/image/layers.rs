@@ -1,10 +1,13 @@
 //! The unpacked layers of an image, as a container mounts them.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 
+use super::fetch::claim;
 use super::intake::{Expected, Intake, Keep, Mapping};
+use super::progress::Quiet;
 use crate::oci::{Digest, image::ImageManifest};
 use crate::store::{ImageRecord, MapKey, Store};
 
@@ -21,6 +24,8 @@ pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> R
     if let Some(trees) = unpacked(store, image, &mapping.key) {
         return Ok(trees);
     }
+    // Of many who start containers of this image, one unpacks it.
+    let _claim = claim(store, &image.id, &Quiet, &AtomicBool::new(false))?;
     let intake = Intake::new(store, mapping)?;
     let blobs = layer_blobs(store, image)?;
     intake.pin(blobs.iter().copied(), image.layers.iter().copied())?;

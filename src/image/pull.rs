@@ -1,11 +1,12 @@
 //! An image fetched from a registry.
 
 use std::io::Read;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::config::Configuration;
-use super::fetch::{Source, take_in};
+use super::fetch::{Source, claim, take_in};
 use super::intake::{Intake, Mapping};
 use super::manifest::{Descriptor, Document, Manifest, parse};
 use super::progress::Progress;
@@ -58,7 +59,7 @@ pub fn pull(
     let (manifest, digest) = pull.manifest(platform, || {
         progress.message(&format!("{what}: Pulling from {}", reference.path()));
     })?;
-    let config = pull.config(&manifest)?;
+    let config = pull.config(&manifest, progress)?;
     if let Some(wanted) = platform {
         let found = Configuration::parse(&config)?.platform();
         if !wanted.runs(&found) {
@@ -119,7 +120,7 @@ impl Pull<'_> {
     }
 
     /// Returns the image's configuration, from the store if it is there.
-    fn config(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+    fn config(&self, manifest: &Manifest, progress: &dyn Progress) -> Result<Vec<u8>> {
         let Descriptor { digest, size, .. } = manifest.config;
         self.intake.pin([digest], [])?;
         if self.intake.has_blob(&digest) {
@@ -128,12 +129,21 @@ impl Pull<'_> {
         if size > CONFIG_LIMIT {
             bail!("the image's configuration of {size} bytes is too large");
         }
+        // Those who pull the same image meet here, and the first does the work for all.
+        let claim = claim(self.store, &digest, progress, &AtomicBool::new(false))?;
+        if self.intake.has_blob(&digest) {
+            return self.store.read_document(&digest);
+        }
         let mut bytes = Vec::new();
         self.client
             .blob(self.reference, digest, size, 0)
             .map_err(|error| self.failed(&error))?
             .read_to_end(&mut bytes)
             .context("read the image's configuration")?;
+        if Digest::of(&bytes) == digest {
+            self.intake.document(&bytes)?;
+            self.intake.finished(claim, digest, None);
+        }
         Ok(bytes)
     }
 

@@ -11,7 +11,7 @@
 //!   names/<name>                            a symbolic link whose text is the container's id
 //!   volumes/<name>/                         volume.json · _data/
 //!   staging/<random>/                       everything half-made
-//!   locks/                                  gc, ancestor, …
+//!   locks/                                  gc, ancestor, claim-<digest>, …
 //! <runtime>  ($XDG_RUNTIME_DIR/coracle)     gone at boot, never required
 //!   containers/<id>/attach.sock
 //! ```
@@ -23,7 +23,7 @@
 //! 2. **Readers take no lock.** An entry that vanishes while being read counts as absent.
 //! 3. **Locks die with their holder** ([`Lock`]): open-file-description locks of fcntl(2). Order: `gc`,
 //!    then an object's lock, then a container's `alive.lock`. No lock is held while waiting for a
-//!    network or a person.
+//!    network or a person, but a [`Claim`] on the bytes that are waited for.
 //! 4. **Roots are files.** What a sweep must keep is said by `images/*.json` and by a [`Pin`] in each
 //!    `containers/<id>/` and each live `staging/<random>/`. A pull pins what it counts on *before* it looks
 //!    whether that is there, both under the shared `gc` lock; a sweep holds it exclusively. So nothing
@@ -33,6 +33,7 @@
 //!    and are synced one by one, unless the container is to be removed when it ends.
 
 mod blob;
+mod claim;
 mod image;
 mod layer;
 mod pin;
@@ -49,6 +50,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use claim::Claim;
 pub use image::ImageRecord;
 pub use layer::{LayerRecord, Layers, MapKey};
 pub use pin::Pin;

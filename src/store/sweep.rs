@@ -67,6 +67,7 @@ pub fn sweep(store: &Store) -> Result<Freed> {
         }
     }
     drop(gc);
+    store.sweep_claims();
     for dir in dead {
         // What resists is tried again by the next sweep.
         let _ = remove_tree(&dir);

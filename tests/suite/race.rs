@@ -1,7 +1,9 @@
 //! The same thing many times at once.
 
 use crate::support::harness::{Test, tests};
+use crate::support::image::Blobs;
 use crate::support::outcome::Outcome;
+use crate::support::registry::{Fault, Registry, Times};
 use crate::support::terminal::Running;
 use crate::support::{Image, Layer, Sandbox, wait_until};
 
@@ -17,6 +19,9 @@ pub(crate) const TESTS: &[Test] = tests![
     readers_never_fail_while_others_write,
     execs_at_once,
     the_first_command_of_all_at_once,
+    twenty_pulls_at_once_fetch_each_blob_once,
+    images_that_share_layers_are_pulled_at_once,
+    a_waiter_takes_over_from_a_killed_puller,
 ];
 
 fn at_once(sandbox: &Sandbox, count: usize, arguments: &[&str]) -> Vec<Outcome> {
@@ -171,4 +176,87 @@ fn the_first_command_of_all_at_once() {
         outcome.success().stdout_contains("Hello from");
     }
     assert_eq!(sandbox.run(["images", "-q"]).lines().len(), 1);
+}
+
+/// Puts an image into the registry of this process and returns its reference.
+fn offer(registry: &Registry, name: &str, blobs: &Blobs) -> String {
+    for blob in blobs.layers.iter().chain([&blobs.config]) {
+        registry.blob(blob.bytes.clone());
+    }
+    registry.manifest(name, "v1", &blobs.manifest.media_type, blobs.manifest.bytes.clone());
+    format!("{}/{name}:v1", registry.host())
+}
+
+/// Claims that each of these blobs was fetched by one request.
+#[track_caller]
+fn fetched_once(registry: &Registry, blobs: &Blobs) {
+    for blob in blobs.layers.iter().chain([&blobs.config]) {
+        let requests = registry.requests(&format!("/blobs/{}", blob.digest));
+        assert_eq!(requests.len(), 1, "{} was asked for by {requests:#?}", blob.digest);
+    }
+}
+
+fn twenty_pulls_at_once_fetch_each_blob_once() {
+    let registry = Registry::start();
+    let mut image = Image::busybox();
+    for n in 0..6 {
+        image = image.layer(&Layer::new().file(&format!("/layers/{n}"), format!("{n}\n").repeat(10_000)));
+    }
+    let blobs = image.blobs();
+    let reference = offer(&registry, "team/box", &blobs);
+    // Slow enough that all of them meet.
+    let pause = std::time::Duration::from_millis(20);
+    registry.fault("/blobs/", Times::Always, Fault::Slow { piece: 20_000, pause });
+    let sandbox = Sandbox::new();
+    for outcome in at_once(&sandbox, 20, &["pull", &reference]) {
+        outcome.success().stdout_contains("Digest: sha256:");
+    }
+    fetched_once(&registry, &blobs);
+    sandbox.run(["run", "--rm", &reference, "sh", "-c", "ls /layers | wc -l"]).stdout("6\n").success();
+    for dir in ["staging", "locks"] {
+        let left: Vec<_> = std::fs::read_dir(sandbox.store().join(dir)).unwrap().flatten().collect();
+        let left: Vec<_> = left.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert!(!left.iter().any(|name| dir == "staging" || name.starts_with("claim-")), "{dir}: {left:?}");
+    }
+}
+
+fn images_that_share_layers_are_pulled_at_once() {
+    let registry = Registry::start();
+    let layer = |n: u32| Layer::new().file(&format!("/layers/{n}"), format!("{n}\n").repeat(20_000));
+    // Each begins with what the other ends with, so that each waits for the other.
+    let there = (0..4).fold(Image::busybox(), |image, n| image.layer(&layer(n))).blobs();
+    let back = (0..4).rev().fold(Image::scratch(), |image, n| image.layer(&layer(n))).blobs();
+    let references = [offer(&registry, "team/there", &there), offer(&registry, "team/back", &back)];
+    let pause = std::time::Duration::from_millis(20);
+    registry.fault("/blobs/", Times::Always, Fault::Slow { piece: 10_000, pause });
+    let sandbox = Sandbox::new();
+    let running: Vec<Running> =
+        references.iter().map(|reference| sandbox.command(["pull", reference]).spawn()).collect();
+    for one in running {
+        one.wait().success();
+    }
+    fetched_once(&registry, &there);
+    fetched_once(&registry, &back);
+    assert_eq!(sandbox.run(["images", "-q"]).lines().len(), 2);
+}
+
+fn a_waiter_takes_over_from_a_killed_puller() {
+    let registry = Registry::start();
+    let blobs = Image::busybox().layer(&Layer::new().file("/x", "x\n")).blobs();
+    let reference = offer(&registry, "team/box", &blobs);
+    registry.fault(
+        &format!("/blobs/{}", blobs.layers[0].digest),
+        Times::First(1),
+        Fault::Stall { after: 100 },
+    );
+    let sandbox = Sandbox::new();
+    let first = sandbox.command(["pull", &reference]).spawn();
+    first.wait_for("Pulling fs layer");
+    wait_until("it asks for the layer", || !registry.requests(&blobs.layers[0].digest).is_empty());
+    let second = sandbox.command(["pull", &reference]).spawn();
+    second.wait_for("Waiting for process");
+    first.signal(nix::sys::signal::Signal::SIGKILL);
+    first.wait();
+    second.wait().success();
+    sandbox.run(["run", "--rm", &reference, "cat", "/x"]).stdout("x\n").success();
 }

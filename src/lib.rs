@@ -26,6 +26,7 @@ pub mod cli;
 pub mod container;
 pub mod idmap;
 pub mod image;
+pub mod network;
 pub mod oci;
 pub mod registry;
 pub mod runtime;

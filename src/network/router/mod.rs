@@ -1,0 +1,3 @@
+//! The router: one process per store that owns the network namespace of all bridge networks.
+
+pub mod plane;

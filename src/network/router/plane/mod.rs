@@ -1,0 +1,3 @@
+//! The data plane: what carries packets and bytes between containers and the world outside.
+
+pub mod event;

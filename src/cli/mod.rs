@@ -10,7 +10,9 @@
 
 mod attach;
 mod create;
+mod destination;
 mod exec;
+mod export;
 mod filter;
 mod format;
 mod generate;
@@ -34,6 +36,7 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod session;
 mod start;
 mod stop;

@@ -59,6 +59,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
     &super::create::SPEC,
     &super::exec::SPEC,
+    &super::export::SPEC,
     &super::history::SPEC,
     &super::images::SPEC,
     &super::import::SPEC,
@@ -75,6 +76,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::rm::SPEC,
     &super::rmi::SPEC,
     &super::run::SPEC,
+    &super::save::SPEC,
     &super::start::SPEC,
     &super::stop::SPEC,
     &super::tag::SPEC,
@@ -143,6 +145,6 @@ mod tests {
         assert_eq!(ps.shown("container ps"), "container ls");
         assert_eq!(ps.shown("ps"), "ps");
         let names: Vec<_> = members(Some("image")).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["history", "import", "inspect", "load", "ls", "pull", "rm", "tag"]);
+        assert_eq!(names, ["history", "import", "inspect", "load", "ls", "pull", "rm", "save", "tag"]);
     }
 }

@@ -111,7 +111,7 @@ struct Load<'a> {
 impl Load<'_> {
     /// Takes in an OCI image layout.
     fn layout(&mut self, index: &[u8], platform: &Platform) -> Result<Vec<Loaded>> {
-        let Document::Index(Index { manifests }) = parse(index, "").context("read index.json")? else {
+        let Document::Index(Index { manifests, .. }) = parse(index, "").context("read index.json")? else {
             bail!("index.json is no index");
         };
         let mut loaded = Vec::new();

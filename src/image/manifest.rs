@@ -70,6 +70,7 @@ pub(super) struct Manifest {
 /// Several images, of which one is chosen.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
+    pub(super) media_type: String,
     pub(super) manifests: Vec<Descriptor>,
 }
 
@@ -123,7 +124,11 @@ pub(super) fn parse(bytes: &[u8], told: &str) -> Result<Document> {
         if raw.config.is_some() || raw.layers.is_some() {
             bail!("the index has the fields of a manifest");
         }
-        return Ok(Document::Index(Index { manifests: raw.manifests.unwrap_or_default() }));
+        let media_type = if media_type == DOCKER_LIST { DOCKER_LIST } else { OCI_INDEX };
+        return Ok(Document::Index(Index {
+            media_type: media_type.to_owned(),
+            manifests: raw.manifests.unwrap_or_default(),
+        }));
     }
     if raw.manifests.is_some() {
         bail!("the manifest has the fields of an index");
@@ -155,7 +160,9 @@ fn check_config(config: &Descriptor) -> Result<()> {
         "application/vnd.docker.plugin.v1+json" => {
             bail!("Encountered remote \"application/vnd.docker.plugin.v1+json\"(plugin) when fetching")
         }
-        other => bail!("Encountered remote \"{other}\"(unknown) when fetching: it is no container image"),
+        other => bail!(
+            "Encountered remote \"{other}\"(unknown) when fetching: it is an artifact, not a container image"
+        ),
     }
 }
 

@@ -21,11 +21,13 @@ mod layers;
 mod list;
 mod load;
 mod manifest;
+pub mod pack;
 mod pipe;
 mod progress;
 mod pull;
 mod remove;
 mod resolve;
+mod save;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
 pub use remove::{Conflict, Removed, User, remove};
 pub use resolve::{ResolveError, name_of, resolve, tag};
+pub use save::{Format, Saving, choose as choose_to_save};
 pub use unpack::Owners;
 
 use crate::oci::Digest;

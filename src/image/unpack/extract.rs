@@ -15,7 +15,8 @@ use super::tree::{Found, Tree, look, opaque, open_directory, whiteout};
 use super::{Kind, Member, Members, Owners, path, show};
 use crate::store::LayerRecord;
 
-const OWNER: &str = "user.coracle.owner";
+/// The attribute that keeps an owner that cannot be set.
+pub(in crate::image) const OWNER: &str = "user.coracle.owner";
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Files of aufs itself, which old layers contain.

@@ -41,8 +41,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub(super) use extract::OWNER;
 pub(super) use member::{Kind, Member, Members};
-pub(super) use path::clean;
+pub(super) use path::{clean, split};
 
 use crate::store::{LayerRecord, write_json_new};
 
@@ -77,7 +78,7 @@ pub(super) fn unpack(input: impl BufRead, dir: &Path, owners: Owners) -> Result<
 }
 
 /// Returns a name of an archive for an error text: fit for a terminal, and not endless.
-fn show(path: &[u8]) -> String {
+pub(super) fn show(path: &[u8]) -> String {
     let text = String::from_utf8_lossy(&path[..path.len().min(SHOWN)]);
     let mut shown: String =
         text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();

@@ -1,0 +1,420 @@
+//! Going through one tree, or several that lie over each other, in the order of an archive.
+//!
+//! A directory that several trees have is opened in each, from the topmost down to the first that is
+//! opaque or no directory; its names are merged. Redirections do not occur: with `userxattr` overlayfs makes
+//! and follows none (kernel documentation, filesystems/overlayfs, "User xattr").
+//!
+//! The way down is a list and no recursion: how deep a tree is, its maker decides.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
+
+use super::Tree;
+use super::header::Header;
+use super::output::Output;
+use super::recorded::Record;
+use crate::image::unpack::{OWNER, Owners, show};
+
+const OPAQUE: &str = "user.overlay.opaque";
+const WHITEOUT: &str = "user.overlay.whiteout";
+/// The room for the names of a directory, in bytes.
+const NAMES: usize = 32 << 10;
+/// The largest value of an attribute (xattr(7)).
+const VALUE: usize = 64 << 10;
+
+/// What the archive is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One tree with its whiteouts.
+    Layer,
+    /// What is seen through all trees.
+    Merged,
+}
+
+/// A directory of one tree.
+#[derive(Debug)]
+struct Opened {
+    tree: usize,
+    fd: OwnedFd,
+    /// What its mark says: `y` hides the trees below, `x` says that files in it may be whiteouts.
+    mark: Option<u8>,
+}
+
+/// A directory on the way down.
+#[derive(Debug)]
+struct Frame {
+    path: Vec<u8>,
+    dirs: Vec<Opened>,
+    names: std::vec::IntoIter<(Vec<u8>, Found)>,
+}
+
+/// What a name is.
+#[derive(Debug)]
+enum Found {
+    /// A directory, in these of the opened ones.
+    Directory(Vec<usize>),
+    /// Something else, in this one.
+    Other(usize, FileType),
+    /// A device node that only the record of this one has.
+    Recorded(usize),
+    /// It is hidden from here on.
+    Whiteout,
+}
+
+pub(super) struct Walk<'a, W> {
+    trees: &'a [Tree],
+    form: Form,
+    owners: Owners,
+    out: Output<W>,
+    /// The first names of files that have several.
+    links: HashMap<(usize, u64, u64), Vec<u8>>,
+    stack: Vec<Frame>,
+}
+
+impl<'a, W: Write> Walk<'a, W> {
+    /// Prepares to write an archive of `trees`, the topmost first.
+    pub(super) fn new(trees: &'a [Tree], form: Form, owners: Owners, sink: W) -> Self {
+        let out = Output::new(sink);
+        Self { trees, form, owners, out, links: HashMap::new(), stack: Vec::new() }
+    }
+
+    /// Writes it.
+    pub(super) fn run(mut self) -> Result<()> {
+        let mut roots = Vec::new();
+        for (at, tree) in self.trees.iter().enumerate() {
+            // A descriptor of its own, since the place in the list of names belongs to the descriptor.
+            let fd = open_directory(tree.root.as_fd(), b".").context("open the root directory")?;
+            let opened = Opened::new(at, fd);
+            let ends = opened.hides();
+            roots.push(opened);
+            if ends && self.form == Form::Merged {
+                break;
+            }
+        }
+        self.enter(Vec::new(), roots)?;
+        while let Some(frame) = self.stack.last_mut() {
+            match frame.names.next() {
+                Some((name, found)) => self.name(&name, found)?,
+                None => {
+                    self.stack.pop();
+                }
+            }
+        }
+        self.out.finish()?;
+        Ok(())
+    }
+
+    /// Writes a directory and lists what is to be written next: its names.
+    fn enter(&mut self, path: Vec<u8>, dirs: Vec<Opened>) -> Result<()> {
+        let Some(top) = dirs.first() else { return Ok(()) };
+        let writing = || format!("pack {}", show(&path));
+        let stat = rustix::fs::fstat(&top.fd).with_context(writing)?;
+        let attributes = attributes(top.fd.as_fd()).with_context(writing)?;
+        let (uid, gid) = self.owner(top.tree, &path, &stat, Some(top.fd.as_fd()));
+        let plain = stat.st_mode & 0o7777 == 0o755 && (uid, gid) == (0, 0) && attributes.is_empty();
+        let name = if path.is_empty() { b"./".to_vec() } else { [path.as_slice(), b"/"].concat() };
+        if !(path.is_empty() && plain) {
+            self.out.header(&Header {
+                path: &name,
+                kind: b'5',
+                mode: stat.st_mode,
+                uid,
+                gid,
+                modified: modified(&stat),
+                attributes: &attributes,
+                ..Header::default()
+            })?;
+        }
+        if self.form == Form::Layer && top.hides() {
+            self.mark(&path, b".wh..opq")?;
+        }
+        let names = self.list(&path, &dirs).with_context(writing)?;
+        self.stack.push(Frame { path, dirs, names: names.into_iter() });
+        Ok(())
+    }
+
+    /// Lists the names in a directory, sorted.
+    fn list(&self, path: &[u8], dirs: &[Opened]) -> Result<Vec<(Vec<u8>, Found)>> {
+        // Each name with what it is, and whether the trees below can still add to it.
+        let mut names: BTreeMap<Vec<u8>, (Found, bool)> = BTreeMap::new();
+        let mut room = vec![MaybeUninit::uninit(); NAMES];
+        for (at, opened) in dirs.iter().enumerate() {
+            let mut entries = RawDir::new(&opened.fd, &mut room);
+            while let Some(entry) = entries.next() {
+                let entry = entry.context("read the directory")?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                let Some(found) = opened.look(at, name, entry.file_type())? else { continue };
+                match names.get_mut(name) {
+                    None => {
+                        let open = matches!(found, Found::Directory(_));
+                        names.insert(name.to_vec(), (found, open));
+                    }
+                    Some((Found::Directory(parts), open @ true)) => match found {
+                        Found::Directory(_) => parts.push(at),
+                        _ => *open = false,
+                    },
+                    Some(_) => {}
+                }
+            }
+            for name in self.trees[opened.tree].recorded.devices(path) {
+                let (_, open) = names.entry(name.to_vec()).or_insert((Found::Recorded(at), false));
+                *open = false;
+            }
+        }
+        Ok(names.into_iter().map(|(name, (found, _))| (name, found)).collect())
+    }
+
+    /// Writes one name of the directory at the top of the stack.
+    fn name(&mut self, name: &[u8], found: Found) -> Result<()> {
+        let Some(frame) = self.stack.last() else { return Ok(()) };
+        let path = join(&frame.path, name);
+        match found {
+            Found::Directory(parts) => {
+                let mut dirs = Vec::new();
+                for at in parts {
+                    let above = &frame.dirs[at];
+                    match open_directory(above.fd.as_fd(), name) {
+                        Ok(fd) => dirs.push(Opened::new(above.tree, fd)),
+                        // It went while we came.
+                        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                        Err(error) => return Err(error).with_context(|| format!("open {}", show(&path))),
+                    }
+                    if self.form == Form::Merged && dirs.last().is_some_and(Opened::hides) {
+                        break;
+                    }
+                }
+                self.enter(path, dirs)
+            }
+            Found::Other(at, kind) => {
+                self.other(at, name, &path, kind).with_context(|| format!("pack {}", show(&path)))
+            }
+            Found::Recorded(at) => {
+                let tree = frame.dirs[at].tree;
+                match self.trees[tree].recorded.find(&frame.path, name) {
+                    Some(record) => self.recorded(&path, record),
+                    None => Ok(()),
+                }
+            }
+            Found::Whiteout if self.form == Form::Layer => {
+                let dir = frame.path.clone();
+                self.mark(&dir, name)
+            }
+            Found::Whiteout => Ok(()),
+        }
+    }
+
+    /// Writes what is no directory.
+    fn other(&mut self, at: usize, name: &[u8], path: &[u8], kind: FileType) -> Result<()> {
+        let Some(frame) = self.stack.last() else { return Ok(()) };
+        let (dir, tree) = (frame.dirs[at].fd.as_fd(), frame.dirs[at].tree);
+        let mut file = None;
+        let mut link = Vec::new();
+        let looked = match kind {
+            FileType::RegularFile => {
+                // What is no regular file any more must not make us wait.
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                rustix::fs::openat(dir, name, flags, Mode::empty()).and_then(|opened| {
+                    let stat = rustix::fs::fstat(&opened)?;
+                    file = Some(opened);
+                    Ok(stat)
+                })
+            }
+            FileType::Symlink => rustix::fs::readlinkat(dir, name, Vec::new()).and_then(|target| {
+                link = target.into_bytes();
+                rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+            }),
+            _ => rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW),
+        };
+        let stat = match looked {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == kind => stat,
+            // It went, or became something else, while we came.
+            Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::INVAL) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let kind = match kind {
+            FileType::RegularFile => b'0',
+            FileType::Symlink => b'2',
+            FileType::CharacterDevice => b'3',
+            FileType::BlockDevice => b'4',
+            FileType::Fifo => b'6',
+            _ => return Ok(()),
+        };
+        let attributes = file.as_ref().map_or_else(|| Ok(Vec::new()), |file| attributes(file.as_fd()))?;
+        let (uid, gid) = self.owner(tree, path, &stat, file.as_ref().map(AsFd::as_fd));
+        let mut header = Header {
+            path,
+            link: &link,
+            kind,
+            mode: stat.st_mode,
+            uid,
+            gid,
+            modified: modified(&stat),
+            attributes: &attributes,
+            ..Header::default()
+        };
+        if matches!(kind, b'3' | b'4') {
+            header.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        }
+        if stat.st_nlink > 1 {
+            let key = (tree, stat.st_dev, stat.st_ino);
+            if let Some(first) = self.links.get(&key) {
+                return self.out.header(&Header { kind: b'1', link: first, attributes: &[], ..header });
+            }
+            self.links.insert(key, path.to_vec());
+        }
+        if let Some(file) = &file {
+            header.size = u64::try_from(stat.st_size).unwrap_or(0);
+            self.out.header(&header)?;
+            self.out.file(file.as_fd(), header.size)?;
+            return Ok(());
+        }
+        self.out.header(&header)
+    }
+
+    /// Writes a device node that stands in a record only.
+    fn recorded(&mut self, path: &[u8], record: Record) -> Result<()> {
+        let kind = if record.mode & 0o170_000 == 0o060_000 { b'4' } else { b'3' };
+        self.out.header(&Header {
+            path,
+            kind,
+            mode: record.mode,
+            uid: record.uid,
+            gid: record.gid,
+            device: record.device,
+            ..Header::default()
+        })
+    }
+
+    /// Writes the empty file that says that `name` of the layers below is hidden.
+    fn mark(&mut self, dir: &[u8], name: &[u8]) -> Result<()> {
+        let path = join(dir, &[b".wh.", name].concat());
+        self.out.header(&Header { path: &path, kind: b'0', ..Header::default() })
+    }
+
+    /// Returns the owner of what lies at `path` in a tree.
+    fn owner(&self, tree: usize, path: &[u8], stat: &Stat, file: Option<BorrowedFd<'_>>) -> (u32, u32) {
+        if self.owners == Owners::Mapped {
+            return (stat.st_uid, stat.st_gid);
+        }
+        let mut value = [0; 64];
+        let kept = file.and_then(|file| {
+            let length = rustix::fs::fgetxattr(file, OWNER, &mut value).ok()?;
+            let mut fields = std::str::from_utf8(&value[..length]).ok()?.split(':');
+            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        });
+        let (dir, name) = crate::image::unpack::split(path);
+        kept.or_else(|| self.trees[tree].recorded.find(dir, name).map(|record| (record.uid, record.gid)))
+            .unwrap_or((0, 0))
+    }
+}
+
+impl Opened {
+    fn new(tree: usize, fd: OwnedFd) -> Self {
+        let mut value = [0; 1];
+        let mark = match rustix::fs::fgetxattr(&fd, OPAQUE, &mut value) {
+            Ok(1) => Some(value[0]),
+            _ => None,
+        };
+        Self { tree, fd, mark }
+    }
+
+    /// Tells whether it hides what the trees below have under its name.
+    fn hides(&self) -> bool {
+        self.mark == Some(b'y')
+    }
+
+    /// Tells what `name` in it is; nothing if it went meanwhile. `at` is this directory's own place.
+    fn look(&self, at: usize, name: &[u8], listed: FileType) -> Result<Option<Found>> {
+        let doubtful = match listed {
+            FileType::Unknown | FileType::CharacterDevice => true,
+            FileType::RegularFile => self.mark == Some(b'x'),
+            _ => false,
+        };
+        let mut kind = listed;
+        if doubtful {
+            let stat = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(error) => return Err(error).with_context(|| format!("look at {}", show(name))),
+            };
+            kind = FileType::from_raw_mode(stat.st_mode);
+            if kind == FileType::CharacterDevice && stat.st_rdev == 0 {
+                return Ok(Some(Found::Whiteout));
+            }
+            if kind == FileType::RegularFile && self.mark == Some(b'x') && stat.st_size == 0 {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let hides = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+                    .and_then(|file| rustix::fs::fgetxattr(file, WHITEOUT, &mut [0u8; 8][..]));
+                if hides.is_ok() {
+                    return Ok(Some(Found::Whiteout));
+                }
+            }
+        }
+        Ok(Some(match kind {
+            FileType::Directory => Found::Directory(vec![at]),
+            kind => Found::Other(at, kind),
+        }))
+    }
+}
+
+fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    if dir.is_empty() { name.to_vec() } else { [dir, b"/", name].concat() }
+}
+
+fn modified(stat: &Stat) -> (i64, u32) {
+    (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0))
+}
+
+/// Returns the attributes that go into an archive, sorted by name.
+fn attributes(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let mut names = [0; 1024];
+    let listed = match rustix::fs::flistxattr(file, &mut names) {
+        // A file system without attributes.
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(found),
+        Ok(length) => names[..length].to_vec(),
+        Err(Errno::RANGE) => {
+            let mut names = vec![0; VALUE];
+            let length = rustix::fs::flistxattr(file, &mut names).context("list its attributes")?;
+            names.truncate(length);
+            names
+        }
+        Err(error) => return Err(error).context("list its attributes"),
+    };
+    for name in listed.split(|byte| *byte == 0).filter(|name| belongs(name)) {
+        let mut value = vec![0; VALUE];
+        match rustix::fs::fgetxattr(file, name, &mut value) {
+            Ok(length) => {
+                value.truncate(length);
+                found.push((name.to_vec(), value));
+            }
+            Err(Errno::NODATA) => {}
+            Err(error) => return Err(error).with_context(|| format!("read its attribute {}", show(name))),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Tells whether an attribute goes into an archive. A PAX header has no way to write a name with `=`.
+fn belongs(name: &[u8]) -> bool {
+    if name == b"security.capability" {
+        return true;
+    }
+    let own: [&[u8]; 2] = [b"user.overlay.", b"user.coracle."];
+    name.starts_with(b"user.") && !own.iter().any(|prefix| name.starts_with(prefix)) && !name.contains(&b'=')
+}

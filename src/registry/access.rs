@@ -17,10 +17,37 @@ pub struct Access {
     pub insecure: Vec<String>,
     /// Who we are, by the domain of a registry or the host of a mirror.
     pub credentials: BTreeMap<String, Credentials>,
+    /// Certificates of single hosts, by `host[:port]` as it stands in a URL.
+    pub certificates: BTreeMap<String, Certificates>,
     /// Which requests go through a proxy.
     pub proxies: Proxies,
     /// How long to wait and how often to try again.
     pub patience: Patience,
+}
+
+/// What one host is trusted by, and trusts (`certs.d`). All of it is in PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Certificates {
+    /// Authorities that may sign the host's certificate, beside those of the machine. With one, the host is
+    /// spoken to over TLS alone and is checked, even on the loopback interface.
+    pub authorities: Vec<Vec<u8>>,
+    /// What we show the host of ourselves.
+    pub client: Option<ClientPair>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientPair {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for ClientPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientPair")
+    }
 }
 
 /// Who we are to a registry.
@@ -136,11 +163,26 @@ impl Access {
             account: mirror.host.clone(),
             schemes: if mirror.https { &[Scheme::Https] } else { &[Scheme::Http] },
         });
-        let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
+        mirrors.chain([self.itself(domain)]).collect()
+    }
+
+    /// Returns where the registry of `domain` itself is.
+    pub(super) fn itself(&self, domain: &str) -> Endpoint {
+        self.endpoint(if domain == "docker.io" { "registry-1.docker.io" } else { domain }, domain)
+    }
+
+    /// Returns a host that keeps the credentials of `account`.
+    pub(super) fn endpoint(&self, host: &str, account: &str) -> Endpoint {
         let schemes: &[Scheme] =
-            if self.is_insecure(host) { &[Scheme::Https, Scheme::Http] } else { &[Scheme::Https] };
-        let itself = Endpoint { host: host.to_owned(), account: domain.to_owned(), schemes };
-        mirrors.chain([itself]).collect()
+            if self.is_unchecked(host) { &[Scheme::Https, Scheme::Http] } else { &[Scheme::Https] };
+        Endpoint { host: host.to_owned(), account: account.to_owned(), schemes }
+    }
+
+    /// Tells whether `host[:port]` is insecure, and no authority of its own says otherwise.
+    pub(super) fn is_unchecked(&self, host: &str) -> bool {
+        let named = self.insecure.iter().any(|entry| entry.eq_ignore_ascii_case(host));
+        let has_authority = self.certificates.get(host).is_some_and(|own| !own.authorities.is_empty());
+        named || self.is_insecure(host) && !has_authority
     }
 
     /// Tells whether `host[:port]` may go without a certificate, or without TLS.

@@ -12,14 +12,16 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use ureq::http::{HeaderMap, Uri, header};
+use ureq::http::{HeaderMap, Method, Uri, header};
 
 use super::access::{Access, Credentials, Endpoint};
 use super::error::{Answer, Error, clean};
-use super::transport::{Request, Transport, drain};
+use super::transport::{Payload, Request, Transport, drain};
 
 /// The name under which token services know this program.
 const CLIENT_ID: &str = "coracle";
+/// What stands for the scope of what satisfies a host whatever is asked of it.
+const ANY: &str = "";
 /// The longest token, in bytes.
 const TOKEN_MAX: usize = 64 << 10;
 
@@ -47,7 +49,8 @@ impl Tokens {
     /// Returns the value of `Authorization` that satisfied `endpoint` for `scope` last.
     pub(super) fn get(&self, endpoint: &Endpoint, scope: &str) -> Option<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(endpoint.host.clone(), scope.to_owned())).cloned()
+        let of = |scope: &str| known.get(&(endpoint.host.clone(), scope.to_owned())).cloned();
+        of(scope).or_else(|| of(ANY))
     }
 
     /// Gets a value of `Authorization` that satisfies `challenges`, which were the answer to `refused`.
@@ -64,18 +67,24 @@ impl Tokens {
         refused: Option<&String>,
     ) -> Result<String, Error> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (endpoint.host.clone(), scope.to_owned());
+        let mut key = (endpoint.host.clone(), scope.to_owned());
         if let Some(value) = known.get(&key).filter(|value| Some(*value) != refused) {
             return Ok(value.clone());
+        }
+        if known.get(&(endpoint.host.clone(), ANY.to_owned())).is_some_and(|value| Some(value) != refused) {
+            return Ok(known[&(endpoint.host.clone(), ANY.to_owned())].clone());
         }
         let credentials = access.credentials.get(&endpoint.account);
         let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
         let value = match (of("bearer"), of("basic"), credentials) {
             (Some(challenge), ..) => {
-                let token = fetch(transport, access, challenge, scope, credentials)?;
-                format!("Bearer {token}")
+                let token = fetch(transport, access, challenge, scope, credentials, false)?;
+                format!("Bearer {}", token.value)
             }
-            (None, Some(_), Some(Credentials::Password { username, password })) => basic(username, password),
+            (None, Some(_), Some(Credentials::Password { username, password })) => {
+                ANY.clone_into(&mut key.1);
+                basic(username, password)
+            }
             (None, Some(_), _) => {
                 return Err(Error::Unauthorized(Answer::new(401, "no basic auth credentials", "")));
             }
@@ -105,32 +114,86 @@ pub(super) fn refusal(challenges: &[Challenge], body: &[u8]) -> Error {
     Answer::read(401, body).into_error(None)
 }
 
-fn basic(username: &str, password: &str) -> String {
+pub(super) fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
 }
 
 #[derive(Deserialize)]
-struct Token {
+struct Response {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
+    #[serde(default)]
+    refresh_token: Option<String>,
 }
 
-/// Asks the token service that `challenge` names.
+/// What a token service gives.
+pub(super) struct Token {
+    /// What is shown to the registry.
+    pub(super) value: String,
+    /// What gets other tokens later.
+    pub(super) refresh: Option<String>,
+}
+
+/// Logs in at `endpoint` with the credentials for it: proves them to who made `challenges`. Returns what to
+/// send, and a refresh token if the service gives one.
+pub(super) fn log_in(
+    transport: &Transport,
+    access: &Access,
+    endpoint: &Endpoint,
+    challenges: &[Challenge],
+) -> Result<(String, Option<String>), Error> {
+    let credentials = access.credentials.get(&endpoint.account);
+    let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
+    match (of("bearer"), of("basic"), credentials) {
+        (Some(challenge), ..) => {
+            let token = fetch(transport, access, challenge, "", credentials, true)?;
+            Ok((format!("Bearer {}", token.value), token.refresh))
+        }
+        (None, Some(_), Some(Credentials::Password { username, password })) => {
+            Ok((basic(username, password), None))
+        }
+        _ => Err(Error::Unauthorized(Answer::new(401, "no basic auth credentials", ""))),
+    }
+}
+
+/// Joins what a challenge wants with what we want: what the challenge names comes first, and gets our actions
+/// too.
+fn union(challenge: &str, ours: &str) -> String {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for scope in challenge.split(' ').chain(ours.split(' ')).filter(|scope| !scope.is_empty()) {
+        let (resource, actions) = scope.rsplit_once(':').unwrap_or((scope, ""));
+        let at = all.iter().position(|(known, _)| *known == resource).unwrap_or_else(|| {
+            all.push((resource, Vec::new()));
+            all.len() - 1
+        });
+        for action in actions.split(',') {
+            if !all[at].1.contains(&action) {
+                all[at].1.push(action);
+            }
+        }
+    }
+    let texts: Vec<_> =
+        all.iter().map(|(resource, actions)| format!("{resource}:{}", actions.join(","))).collect();
+    texts.join(" ")
+}
+
+/// Asks the token service that `challenge` names; with `offline`, for a refresh token too.
 fn fetch(
     transport: &Transport,
     access: &Access,
     challenge: &Challenge,
     scope: &str,
     credentials: Option<&Credentials>,
-) -> Result<String, Error> {
+    offline: bool,
+) -> Result<Token, Error> {
     let realm = challenge.parameter("realm").unwrap_or_default();
     if credentials.is_some() {
         guard(access, realm)?;
     }
     let service = challenge.parameter("service").unwrap_or_default();
-    let scope = challenge.parameter("scope").unwrap_or(scope);
+    let scope = union(challenge.parameter("scope").unwrap_or_default(), scope);
     let mut fields = vec![("service", service)];
     // Several scopes are several parameters in a query, but one with spaces in a form.
     let scopes = || scope.split(' ').filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope));
@@ -142,16 +205,26 @@ fn fetch(
         Some(Credentials::Password { username, password }) => {
             fields.push(("account", username));
             fields.push(("client_id", CLIENT_ID));
+            if offline {
+                fields.push(("offline_token", "true"));
+            }
             fields.extend(scopes());
             (with_query(realm, &fields), None, Some(basic(username, password)))
         }
         Some(Credentials::IdentityToken(token)) => {
             fields.extend([("grant_type", "refresh_token"), ("refresh_token", token)]);
-            fields.extend([("client_id", CLIENT_ID), ("scope", scope)]);
+            fields.push(("client_id", CLIENT_ID));
+            if !scope.is_empty() {
+                fields.push(("scope", &scope));
+            }
             (realm.to_owned(), Some(encode(&fields)), None)
         }
     };
-    let request = Request { url: &url, accept: "application/json", authorization, offset: 0, form };
+    let mut request = Request { authorization, ..Request::get(&url, "application/json") };
+    if let Some(form) = &form {
+        request.method = Method::POST;
+        request.payload = Payload::Bytes("application/x-www-form-urlencoded", form.as_bytes());
+    }
     access.patience.run(|| {
         let reply = transport.send(access, &request)?;
         if !reply.response.status().is_success() {
@@ -161,13 +234,16 @@ fn fetch(
                 other => other,
             });
         }
-        let token = serde_json::from_slice::<Token>(&drain(reply.response)).ok();
-        let token = token.and_then(|token| token.token.filter(|t| !t.is_empty()).or(token.access_token));
+        let response = serde_json::from_slice::<Response>(&drain(reply.response)).ok();
         // It becomes a header.
         let right = |token: &String| {
             !token.is_empty() && token.len() <= TOKEN_MAX && token.bytes().all(|b| b.is_ascii_graphic())
         };
-        token.filter(right).ok_or_else(|| {
+        let token = response.and_then(|response| {
+            let value = response.token.filter(|t| !t.is_empty()).or(response.access_token).filter(right)?;
+            Some(Token { value, refresh: response.refresh_token.filter(right) })
+        });
+        token.ok_or_else(|| {
             Error::Protocol(format!("authorization server {} did not include a token", clean(realm)))
         })
     })
@@ -184,7 +260,7 @@ fn guard(access: &Access, realm: &str) -> Result<(), Error> {
     }
 }
 
-fn with_query(url: &str, fields: &[(&str, &str)]) -> String {
+pub(super) fn with_query(url: &str, fields: &[(&str, &str)]) -> String {
     let mark = if url.contains('?') { '&' } else { '?' };
     format!("{url}{mark}{}", encode(fields))
 }
@@ -283,6 +359,17 @@ mod tests {
         let scope = parse(r#"Bearer realm="x",error="insufficient_scope""#);
         assert!(matches!(refusal(&scope, b""), Error::Denied(_)));
         assert!(matches!(refusal(&parse("Basic"), b""), Error::Unauthorized(_)));
+    }
+
+    #[test]
+    fn asks_for_what_both_want() {
+        assert_eq!(union("repository:a:pull", "repository:a:pull"), "repository:a:pull");
+        assert_eq!(
+            union("repository:a:pull", "repository:a:pull,push repository:b:pull"),
+            "repository:a:pull,push repository:b:pull"
+        );
+        assert_eq!(union("registry:catalog:*", ""), "registry:catalog:*");
+        assert_eq!(union("", ""), "");
     }
 
     #[test]

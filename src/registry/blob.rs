@@ -8,7 +8,7 @@ use ureq::BodyReader;
 use ureq::http::{Response, StatusCode, header};
 
 use super::access::Endpoint;
-use super::client::Client;
+use super::client::{Call, Client, pull_scope};
 use super::error::{Error, Fault};
 use super::transport::{explain, text};
 use crate::oci::{Digest, Reference};
@@ -85,7 +85,11 @@ impl Blob {
 
     fn connect(&mut self) -> Result<(), Error> {
         let path = self.path();
-        let response = self.client.get(&self.endpoint, &self.reference, &path, "*/*", self.position)?;
+        let range = [(header::RANGE, format!("bytes={}-", self.position))];
+        let headers = if self.position == 0 { &[][..] } else { &range };
+        let scope = pull_scope(&self.reference);
+        let call = Call { headers, ..Call::get(&scope, &path, "*/*") };
+        let response = self.client.call(&self.endpoint, &call)?;
         let skip = self.check(&response)?;
         let mut body = response.into_body().into_reader();
         let skipped = io::copy(&mut body.by_ref().take(skip), &mut io::sink());

@@ -1,19 +1,18 @@
 //! Manifests and blobs of a registry or of its mirrors.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use ureq::Body;
-use ureq::http::{HeaderName, Response, header};
+use ureq::http::{HeaderName, Method, Response, header};
 
 use super::access::{Access, Endpoint, Scheme};
 use super::auth::{self, Tokens};
 use super::blob::Blob;
 use super::error::{Error, Fault};
 use super::resolve::Resolver;
-use super::transport::{Request, Transport, drain, explain, text};
+use super::transport::{Payload, Reply, Request, Transport, drain, read_small, shown, text, verb};
 use crate::oci::{Digest, Reference};
 
 /// The longest manifest, in bytes, as registries have it.
@@ -23,6 +22,9 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
+
+/// The header with the digest of what is sent.
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A connection to registries. Clones share tokens and connections, and any thread may use any of them.
 #[derive(Debug, Clone)]
@@ -50,6 +52,31 @@ pub struct Fetched {
     pub media_type: String,
     /// Their digest.
     pub digest: Digest,
+}
+
+/// One call of a registry: everything but where.
+pub(super) struct Call<'a> {
+    /// What a token is to allow: `repository:library/nginx:pull`.
+    pub(super) scope: &'a str,
+    pub(super) method: Method,
+    /// What stands after `/v2/`, with its query; with a slash before it, after the host; or a whole URL, which
+    /// gets no credentials.
+    pub(super) path: &'a str,
+    pub(super) accept: &'a str,
+    pub(super) headers: &'a [(HeaderName, String)],
+    pub(super) payload: Payload<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// A GET.
+    pub(super) fn get(scope: &'a str, path: &'a str, accept: &'a str) -> Self {
+        Self { scope, method: Method::GET, path, accept, headers: &[], payload: Payload::Nothing }
+    }
+}
+
+/// Returns the scope of reading from a repository.
+pub(super) fn pull_scope(reference: &Reference) -> String {
+    format!("repository:{}:pull", reference.path())
 }
 
 /// What a manifest says about itself.
@@ -83,15 +110,26 @@ impl Client {
     /// Fetches the manifest or index of `reference`: by its digest if it has one, else by its tag, which is
     /// `latest` if it has none.
     pub fn manifest(&self, reference: &Reference) -> Result<Fetched, Error> {
-        let selector = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => digest.to_string(),
-            (None, tag) => tag.unwrap_or("latest").to_owned(),
-        };
-        let path = format!("{}/manifests/{selector}", reference.path());
+        let path = manifest_path(reference);
+        let scope = pull_scope(reference);
         self.at_endpoints(reference, |endpoint| {
             self.access().patience.run(|| {
-                let response = self.get(endpoint, reference, &path, MANIFEST_TYPES, 0)?;
+                let response = self.call(endpoint, &Call::get(&scope, &path, MANIFEST_TYPES))?;
                 self.read_manifest(response, endpoint, &path, reference.digest())
+            })
+        })
+    }
+
+    /// Asks (by `HEAD`) which manifest or index `reference` means, without fetching it; this does not count
+    /// against the limits of Docker Hub. `None` if the registry does not say: then [`Client::manifest`] tells.
+    pub fn head_manifest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
+        let path = manifest_path(reference);
+        let scope = pull_scope(reference);
+        self.at_endpoints(reference, |endpoint| {
+            self.access().patience.run(|| {
+                let call = Call { method: Method::HEAD, ..Call::get(&scope, &path, MANIFEST_TYPES) };
+                let response = self.call(endpoint, &call)?;
+                Ok(text(response.headers(), &CONTENT_DIGEST).and_then(|text| text.parse().ok()))
             })
         })
     }
@@ -142,36 +180,50 @@ impl Client {
         self.inner.spoken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends one GET below `/v2/` for a repository, with a token if one is asked for. The response is a
-    /// success.
-    pub(super) fn get(
-        &self,
-        endpoint: &Endpoint,
-        reference: &Reference,
-        path: &str,
-        accept: &str,
-        offset: u64,
-    ) -> Result<Response<Body>, Error> {
-        let scope = format!("repository:{}:pull", reference.path());
+    pub(super) fn transport(&self) -> &Transport {
+        &self.inner.transport
+    }
+
+    /// Makes one call below `/v2/` of an endpoint, with a token if one is asked for. The response is a success.
+    pub(super) fn call(&self, endpoint: &Endpoint, call: &Call<'_>) -> Result<Response<Body>, Error> {
+        self.call_at(endpoint, call).map(|reply| reply.response)
+    }
+
+    /// As [`Client::call`], with where the response came from.
+    pub(super) fn call_at(&self, endpoint: &Endpoint, call: &Call<'_>) -> Result<Reply, Error> {
         let Inner { access, transport, tokens, .. } = &*self.inner;
-        let mut authorization = tokens.get(endpoint, &scope);
+        let elsewhere = call.path.contains("://");
+        let mut authorization = tokens.get(endpoint, call.scope);
         let mut renewed = false;
         loop {
-            let send = |scheme: Scheme| {
-                let url = format!("{}://{}/v2/{path}", scheme.name(), endpoint.host);
-                let authorization = authorization.clone();
-                transport.send(access, &Request { url: &url, accept, authorization, offset, form: None })
+            let send = |url: &str| {
+                let request = Request {
+                    method: call.method.clone(),
+                    url,
+                    accept: call.accept,
+                    authorization: authorization.clone().filter(|_| !elsewhere),
+                    headers: call.headers,
+                    payload: call.payload,
+                };
+                transport.send(access, &request)
             };
-            let reply = self.in_a_scheme(endpoint, send)?;
+            let reply = if elsewhere {
+                send(call.path)?
+            } else {
+                let below = if call.path.starts_with('/') { "" } else { "/v2/" };
+                self.in_a_scheme(endpoint, |scheme| {
+                    send(&format!("{}://{}{below}{}", scheme.name(), endpoint.host, call.path))
+                })?
+            };
             let status = reply.response.status();
             if status.is_success() {
-                return Ok(reply.response);
+                return Ok(reply);
             }
             // A signed address that has expired, for one; the registry makes a new one.
-            if reply.redirected && matches!(status.as_u16(), 401 | 403) {
-                let url = format!("{}/v2/{path}", endpoint.host);
+            if (reply.redirected || elsewhere) && matches!(status.as_u16(), 401 | 403) {
+                let url = shown(&reply.url);
                 let reason = format!("redirected to a server that answers {status}");
-                return Err(Error::Unreachable { verb: "Get", url, reason, fault: Fault::Cut });
+                return Err(Error::Unreachable { verb: verb(&call.method), url, reason, fault: Fault::Cut });
             }
             if status.as_u16() != 401 {
                 return Err(reply.into_error());
@@ -182,13 +234,14 @@ impl Client {
                 return Err(auth::refusal(&challenges, &body));
             }
             let refused = authorization.as_ref();
-            authorization = Some(tokens.renew(transport, access, endpoint, &scope, &challenges, refused)?);
+            authorization =
+                Some(tokens.renew(transport, access, endpoint, call.scope, &challenges, refused)?);
             renewed = true;
         }
     }
 
     /// Sends in the scheme that the host is known to speak, or in those it may, until one works.
-    fn in_a_scheme<T>(
+    pub(super) fn in_a_scheme<T>(
         &self,
         endpoint: &Endpoint,
         send: impl Fn(Scheme) -> Result<T, Error>,
@@ -226,27 +279,26 @@ impl Client {
         wanted: Option<Digest>,
     ) -> Result<Fetched, Error> {
         let said_type = text(response.headers(), &header::CONTENT_TYPE).map(str::to_owned);
-        let promised = HeaderName::from_static("docker-content-digest");
-        let promised = text(response.headers(), &promised).and_then(|text| text.parse::<Digest>().ok());
+        let promised = text(response.headers(), &CONTENT_DIGEST).and_then(|text| text.parse::<Digest>().ok());
 
-        let mut bytes = Vec::new();
-        let body = response.into_body().into_reader();
-        body.take(MANIFEST_MAX + 1).read_to_end(&mut bytes).map_err(|error| {
-            let (fault, reason) = explain(&ureq::Error::from(error), &self.access().patience.stall);
-            Error::Unreachable { verb: "Get", url: format!("{}/v2/{path}", endpoint.host), reason, fault }
-        })?;
-        if bytes.len() as u64 > MANIFEST_MAX {
-            return Err(Error::Protocol(format!(
-                "manifest {path} is larger than {} MiB",
-                MANIFEST_MAX >> 20
-            )));
-        }
+        let url = format!("{}/v2/{path}", endpoint.host);
+        let what = format!("manifest {path}");
+        let bytes = read_small(response, MANIFEST_MAX, &what, "Get", &url, &self.access().patience.stall)?;
         let digest = Digest::of(&bytes);
         if let Some(wanted) = wanted.or(promised).filter(|wanted| *wanted != digest) {
             return Err(Error::DigestMismatch { what: "manifest", wanted, got: digest });
         }
         Ok(Fetched { media_type: media_type(said_type.as_deref(), &bytes), bytes, digest })
     }
+}
+
+/// Returns where a manifest or index is, below `/v2/`.
+pub(super) fn manifest_path(reference: &Reference) -> String {
+    let selector = match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.unwrap_or("latest").to_owned(),
+    };
+    format!("{}/manifests/{selector}", reference.path())
 }
 
 /// Returns what a manifest is: what the registry says if that is of any use, else what it says itself, else

@@ -38,7 +38,7 @@ pub enum Error {
     /// No answer came.
     #[error("{verb} \"{url}\": {reason}")]
     Unreachable {
-        /// `Get` or `Post`.
+        /// `Get`, `Post`, `Put`, …
         verb: &'static str,
         /// What was asked for, without its query.
         url: String,
@@ -67,10 +67,16 @@ pub enum Error {
         /// What the registry has.
         got: u64,
     },
+    /// What was to be sent cannot be read.
+    #[error("read what is to be sent: {0}")]
+    Local(String),
     /// The answer breaks the protocol, or a limit of ours.
     #[error("{0}")]
     Protocol(String),
 }
+
+/// The code of an answer that has none.
+const UNKNOWN: &str = "UNKNOWN";
 
 /// What kept an answer from coming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +115,10 @@ impl fmt::Display for Answer {
 }
 
 fn unexpected(answer: &Answer) -> String {
+    // A complaint about the request, in the registry's own words.
+    if answer.status < 500 && answer.code != UNKNOWN {
+        return answer.to_string();
+    }
     let mut text = format!("received unexpected HTTP status: {}", answer.status);
     let status = ureq::http::StatusCode::from_u16(answer.status).ok();
     if let Some(reason) = status.and_then(|status| status.canonical_reason()) {
@@ -159,7 +169,7 @@ impl Answer {
                 403 => "DENIED",
                 404 => "NOT_FOUND",
                 429 => "TOOMANYREQUESTS",
-                _ => "UNKNOWN",
+                _ => UNKNOWN,
             };
             word.to_owned()
         });

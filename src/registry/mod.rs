@@ -13,6 +13,10 @@
 //! resolve    names to addresses, without the C library (a static one would load shared objects for it)
 //! ```
 //!
+//! Sending goes to the registry itself, never to a mirror. A [`Client::upload_blob`] asks whether the blob is
+//! there, tries to have it mounted from another repository, and else sends it whole; what breaks is taken up in
+//! chunks where it broke. [`Client::put_manifest`] comes last, so that a name never means what is not there.
+//!
 //! Everything that comes from a registry is untrusted: sizes have limits, texts lose their control
 //! characters before they reach a terminal, a manifest is checked against its digest here, and a blob yields
 //! exactly as many bytes as its descriptor says. (Its digest is checked by whoever reads it, because that
@@ -25,16 +29,22 @@ mod blob;
 mod client;
 mod dns;
 mod error;
+mod listing;
+mod login;
 mod patience;
 mod proxy;
 mod resolve;
 mod transport;
+mod upload;
 
-pub use access::{Access, Credentials, Mirror, ParseMirrorError, Patience};
+pub use access::{Access, Certificates, ClientPair, Credentials, Mirror, ParseMirrorError, Patience};
 pub use blob::Blob;
 pub use client::{Client, Fetched};
 pub use error::{Answer, Error, Fault};
+pub use listing::Hit;
 pub use proxy::Proxies;
+pub use transport::Source;
+pub use upload::{Upload, Uploaded};
 
 #[cfg(test)]
 #[path = "../../tests/suite/support/registry.rs"]

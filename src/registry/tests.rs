@@ -9,6 +9,8 @@ use super::fixture::{Auth, Fault as Wrong, Registry, Times, digest};
 use super::*;
 use crate::oci::{Digest, Reference};
 
+mod upload;
+
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn access() -> Access {
@@ -302,7 +304,7 @@ fn says_who_it_is() {
     assert_eq!(error.to_string(), "unauthorized: incorrect username or password");
     let token = Credentials::IdentityToken("r3fresh".to_owned());
     assert!(with_credentials(&registry, token).manifest(&reference).is_ok());
-    let form = registry.requests("/token").pop().unwrap().body;
+    let form = registry.requests("/token").pop().unwrap().text();
     assert!(form.contains("grant_type=refresh_token") && form.contains("scope=repository%3A"), "{form}");
 }
 

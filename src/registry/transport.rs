@@ -1,7 +1,7 @@
 //! One request, and the redirects it leads to.
 //!
-//! There are up to six HTTP agents, made when first needed: they differ in whether certificates are checked
-//! and whether there is a proxy. Reading the root certificates costs milliseconds, so a plain or unchecked
+//! There are a few HTTP agents, made when first needed: they differ in whether certificates are checked,
+//! whether there is a proxy, and which hosts have certificates of their own. Reading the root certificates costs milliseconds, so a plain or unchecked
 //! connection never does it.
 
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ureq::http::{self, HeaderMap, Response, Uri, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::http::{self, HeaderMap, HeaderName, Method, Response, Uri, header};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
-use super::access::Access;
+use super::access::{Access, Certificates, ClientPair};
 use super::error::{Answer, Error, Fault, clean};
 use super::resolve::{NoSuchHost, Resolver};
 
@@ -22,17 +22,58 @@ use super::resolve::{NoSuchHost, Resolver};
 const SMALL_BODY: u64 = 64 << 10;
 const REDIRECTS: usize = 10;
 
+/// What a request carries.
+#[derive(Clone, Copy)]
+pub(super) enum Payload<'a> {
+    /// Nothing.
+    Nothing,
+    /// These bytes, of this media type.
+    Bytes(&'a str, &'a [u8]),
+    /// So many bytes of a source, from an offset on. It is opened anew for each attempt.
+    Stream { source: &'a dyn Source, offset: u64, length: u64 },
+}
+
+/// Content that is sent, perhaps several times.
+pub trait Source {
+    /// Opens it at an offset. What is asked of the reader is sent at once, so it may count progress.
+    fn open(&self, offset: u64) -> io::Result<Box<dyn Read + '_>>;
+}
+
 /// One request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Request<'a> {
+    pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) accept: &'a str,
     /// For the host of `url` alone.
     pub(super) authorization: Option<String>,
-    /// The first byte wanted.
-    pub(super) offset: u64,
-    /// Makes it a POST.
-    pub(super) form: Option<String>,
+    pub(super) headers: &'a [(HeaderName, String)],
+    pub(super) payload: Payload<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// A GET of `url`.
+    pub(super) fn get(url: &'a str, accept: &'a str) -> Self {
+        let payload = Payload::Nothing;
+        Self { method: Method::GET, url, accept, authorization: None, headers: &[], payload }
+    }
+
+    /// Returns the method as Go's errors write it: `Get`.
+    fn verb(&self) -> &'static str {
+        verb(&self.method)
+    }
+}
+
+/// Returns a method as Go's errors write it: `Get`.
+pub(super) fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::HEAD => "Head",
+        Method::POST => "Post",
+        Method::PUT => "Put",
+        Method::PATCH => "Patch",
+        Method::DELETE => "Delete",
+        _ => "Get",
+    }
 }
 
 /// A response of any status.
@@ -40,6 +81,35 @@ pub(super) struct Reply {
     pub(super) response: Response<Body>,
     /// Whether it came from another host than the one that was asked.
     pub(super) redirected: bool,
+    /// Where it came from.
+    pub(super) url: Uri,
+}
+
+/// A stream of our own that is sent. What goes wrong with it is no fault of the connection.
+struct Exact<'a> {
+    reader: Box<dyn Read + 'a>,
+    left: u64,
+    failure: Option<String>,
+}
+
+impl Read for Exact<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(0);
+        }
+        let failure = match self.reader.read(&mut buffer[..room]) {
+            Ok(0) => format!("it ends {} bytes too early", self.left),
+            Ok(count) => {
+                self.left -= count as u64;
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        self.failure = Some(failure.clone());
+        Err(io::Error::other(failure))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,9 +122,12 @@ enum Trust {
     Roots,
 }
 
+/// What tells one agent from another: the trust, the proxy, and the host if it has certificates of its own.
+type Kind = (Trust, Option<String>, Option<String>);
+
 #[derive(Debug)]
 pub(super) struct Transport {
-    agents: Mutex<HashMap<(Trust, Option<String>), Agent>>,
+    agents: Mutex<HashMap<Kind, Agent>>,
     resolver: Resolver,
 }
 
@@ -63,15 +136,19 @@ impl Transport {
         Self { agents: Mutex::default(), resolver }
     }
 
-    /// Sends `request` and follows its redirects.
+    /// Sends `request` and follows its redirects: all of them where nothing is changed, else only those that
+    /// keep the method.
     pub(super) fn send(&self, access: &Access, request: &Request) -> Result<Reply, Error> {
         let mut url = parse(request.url, request.url)?;
         let asked = url.clone();
+        let safe = matches!(request.method, Method::GET | Method::HEAD);
         for _ in 0..=REDIRECTS {
             let redirected = origin(&url) != origin(&asked);
             let response = self.send_once(access, request, &url, !redirected)?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) || request.form.is_some() {
-                return Ok(Reply { response, redirected });
+            match response.status().as_u16() {
+                307 | 308 => {}
+                301..=303 if safe => {}
+                _ => return Ok(Reply { response, redirected, url }),
             }
             let Some(location) = text(response.headers(), &header::LOCATION) else {
                 return Err(Error::Protocol(format!("redirect without a location from {}", shown(&url))));
@@ -90,27 +167,42 @@ impl Transport {
         authorized: bool,
     ) -> Result<Response<Body>, Error> {
         let agent = self.agent(access, url)?;
-        let builder = http::Request::builder().uri(url).header(header::ACCEPT, request.accept);
-        let builder = match &request.authorization {
-            Some(value) if authorized => builder.header(header::AUTHORIZATION, value),
-            _ => builder,
-        };
-        let builder = match request.offset {
-            0 => builder,
-            offset => builder.header(header::RANGE, format!("bytes={offset}-")),
-        };
-        let (verb, sent) = match &request.form {
-            None => ("Get", builder.body(()).map(|request| agent.run(request))),
-            Some(form) => {
-                let kind = "application/x-www-form-urlencoded";
-                let post = builder.method("POST").header(header::CONTENT_TYPE, kind).body(form.as_str());
-                ("Post", post.map(|request| agent.run(request)))
+        let mut builder = http::Request::builder()
+            .method(request.method.clone())
+            .uri(url)
+            .header(header::ACCEPT, request.accept);
+        if let Some(value) = request.authorization.as_ref().filter(|_| authorized) {
+            builder = builder.header(header::AUTHORIZATION, value);
+        }
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let wrong = |error: http::Error| Error::Protocol(format!("request {}: {error}", shown(url)));
+        let sent = match request.payload {
+            Payload::Nothing if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
+                agent.run(builder.body(&[][..]).map_err(wrong)?)
+            }
+            Payload::Nothing => agent.run(builder.body(()).map_err(wrong)?),
+            Payload::Bytes(kind, bytes) => {
+                agent.run(builder.header(header::CONTENT_TYPE, kind).body(bytes).map_err(wrong)?)
+            }
+            Payload::Stream { source, offset, length } => {
+                let reader = source.open(offset).map_err(|error| Error::Local(error.to_string()))?;
+                let mut exact = Exact { reader, left: length, failure: None };
+                let builder = builder
+                    .header(header::CONTENT_TYPE, "application/octet-stream")
+                    .header(header::CONTENT_LENGTH, length);
+                let request = builder.body(SendBody::from_reader(&mut exact)).map_err(wrong)?;
+                let sent = agent.run(request);
+                if let Some(failure) = exact.failure {
+                    return Err(Error::Local(failure));
+                }
+                sent
             }
         };
-        let sent = sent.map_err(|error| Error::Protocol(format!("request {}: {error}", shown(url))))?;
         sent.map_err(|error| {
             let (fault, reason) = explain(&error, &access.patience.stall);
-            Error::Unreachable { verb, url: shown(url), reason, fault }
+            Error::Unreachable { verb: request.verb(), url: shown(url), reason, fault }
         })
     }
 
@@ -119,32 +211,40 @@ impl Transport {
         let host = url.authority().map_or("", http::uri::Authority::as_str);
         let trust = match https {
             false => Trust::None,
-            true if access.is_insecure(host) => Trust::Any,
+            true if access.is_unchecked(host) => Trust::Any,
             true => Trust::Roots,
         };
         let proxy = access.proxies.pick(https, host);
-        let key = (trust, proxy.map(str::to_owned));
+        let own = access.certificates.get(host).filter(|_| https);
+        let key = (trust, proxy.map(str::to_owned), own.map(|_| host.to_owned()));
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agents.get(&key) {
             return Ok(agent.clone());
         }
-        let agent = self.build(access, trust, proxy)?;
+        let agent = self.build(access, trust, proxy, own)?;
         agents.insert(key, agent.clone());
         Ok(agent)
     }
 
-    fn build(&self, access: &Access, trust: Trust, proxy: Option<&str>) -> Result<Agent, Error> {
+    fn build(
+        &self,
+        access: &Access,
+        trust: Trust,
+        proxy: Option<&str>,
+        own: Option<&Certificates>,
+    ) -> Result<Agent, Error> {
         let proxy = proxy.map(proxy_of).transpose()?;
         // A proxy that is itself reached over TLS needs the certificates even for plain requests.
         let over_tls = proxy.as_ref().is_some_and(|p| p.protocol() == ureq::ProxyProtocol::Https);
         let roots = match trust {
-            Trust::Roots => roots(),
-            Trust::None if over_tls => roots(),
+            Trust::Roots => roots(own.map_or(&[], |own| &own.authorities))?,
+            Trust::None if over_tls => roots(&[])?,
             Trust::None | Trust::Any => RootCerts::WebPki,
         };
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(roots)
+            .client_cert(own.and_then(|own| own.client.as_ref()).map(client).transpose()?)
             .disable_verification(trust == Trust::Any)
             .build();
         let patience = &access.patience;
@@ -177,13 +277,35 @@ fn proxy_of(url: &str) -> Result<ureq::Proxy, Error> {
     }
 }
 
-/// Returns the machine's own root certificates, or Mozilla's where it has none.
-fn roots() -> RootCerts {
+/// Returns the machine's own root certificates, or Mozilla's where it has none, and `more`, which are in PEM.
+fn roots(more: &[Vec<u8>]) -> Result<RootCerts, Error> {
     let found = rustls_native_certs::load_native_certs().certs;
-    if found.is_empty() {
-        return RootCerts::WebPki;
+    if found.is_empty() && more.is_empty() {
+        return Ok(RootCerts::WebPki);
     }
-    found.iter().map(|der| Certificate::from_der(der).to_owned()).into()
+    let mut all: Vec<_> = found.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    for pem in more {
+        all.extend(certificates(pem)?);
+    }
+    Ok(RootCerts::new_with_certs(&all))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, Error> {
+    let wrong = |error: ureq::Error| Error::Protocol(format!("read a certificate of certs.d: {error}"));
+    let mut found = Vec::new();
+    for item in parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(wrong)? {
+            found.push(certificate);
+        }
+    }
+    Ok(found)
+}
+
+fn client(pair: &ClientPair) -> Result<ClientCert, Error> {
+    let chain = certificates(&pair.certificate)?;
+    let key = PrivateKey::from_pem(&pair.key)
+        .map_err(|error| Error::Protocol(format!("read a key of certs.d: {error}")))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 impl Reply {
@@ -203,6 +325,27 @@ pub(super) fn drain(response: Response<Body>) -> Vec<u8> {
     bytes
 }
 
+/// Reads a body of at most `limit` bytes; `what` names it.
+pub(super) fn read_small(
+    response: Response<Body>,
+    limit: u64,
+    what: &str,
+    verb: &'static str,
+    url: &str,
+    stall: &Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let body = response.into_body().into_reader();
+    body.take(limit + 1).read_to_end(&mut bytes).map_err(|error| {
+        let (fault, reason) = explain(&ureq::Error::from(error), stall);
+        Error::Unreachable { verb, url: url.to_owned(), reason, fault }
+    })?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::Protocol(format!("{what} is larger than {} MiB", limit >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// Returns a header as text, if it is one.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
@@ -217,7 +360,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
-fn parse(url: &str, asked: &str) -> Result<Uri, Error> {
+pub(super) fn parse(url: &str, asked: &str) -> Result<Uri, Error> {
     let uri = url.parse::<Uri>().ok();
     let right = |uri: &Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
@@ -225,19 +368,19 @@ fn parse(url: &str, asked: &str) -> Result<Uri, Error> {
     uri.filter(right).ok_or_else(|| Error::Protocol(format!("bad address {:?} from {asked}", clean(url))))
 }
 
-fn origin(url: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
+pub(super) fn origin(url: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
     (url.scheme_str(), url.host().map(str::to_ascii_lowercase), url.port_u16())
 }
 
 /// A URL without its query: those of redirects hold signatures.
-fn shown(url: &Uri) -> String {
+pub(super) fn shown(url: &Uri) -> String {
     let host = url.authority().map_or("", http::uri::Authority::as_str);
     let host = host.rsplit('@').next().unwrap_or(host);
     format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path())
 }
 
 /// Resolves a `Location` against the URL it came from (RFC 3986, section 5.2, for what servers send).
-fn join(base: &Uri, location: &str) -> String {
+pub(super) fn join(base: &Uri, location: &str) -> String {
     let scheme = base.scheme_str().unwrap_or("https");
     let host = base.authority().map_or("", http::uri::Authority::as_str);
     if location.contains("://") && !location.starts_with('/') {

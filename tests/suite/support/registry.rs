@@ -1,7 +1,8 @@
 //! A registry in the test's own process, on the loopback interface, that can be told to misbehave.
 //!
-//! It speaks as much of the distribution protocol as pulling needs: `GET` and `HEAD` of manifests and blobs,
-//! ranges, redirects, Basic authentication, and Bearer tokens from a token service of its own at `/token`.
+//! It speaks the distribution protocol: `GET` and `HEAD` of manifests and blobs, ranges, redirects, uploads (whole, in
+//! chunks, by mount), lists of tags, Basic authentication, and Bearer tokens from a token service of its own at
+//! `/token`.
 //! It uses the standard library alone, so that both the suite and the unit tests of the client include it.
 //!
 //! ```ignore
@@ -15,7 +16,10 @@
 // Each of those who include it uses a part; the letters of the hash are the standard's.
 #![allow(dead_code, clippy::many_single_char_names)]
 
-use std::collections::HashMap;
+#[path = "uploads.rs"]
+mod uploads;
+
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +54,10 @@ pub(crate) enum Fault {
     Redirect(String),
     /// Sends the body without saying how long it is, in chunks.
     Chunked,
+    /// Takes so many bytes of what is sent to it and closes the connection.
+    CutUpload { after: usize },
+    /// Takes so many bytes of what is sent to it and then does nothing, for as long as the registry lives.
+    StallUpload { after: usize },
 }
 
 /// How many requests a fault is for.
@@ -81,13 +89,43 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// With names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
+
+    /// Returns the body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Returns a field of the query, decoded.
+    fn field(&self, name: &str) -> Option<String> {
+        let (_, query) = self.path.split_once('?')?;
+        query
+            .split('&')
+            .filter_map(|field| field.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|f| decode(f.1))
+    }
+}
+
+/// Undoes the encoding of a query.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
+        bytes.push(match byte {
+            b'%' => u8::try_from(digit(rest.next()) * 16 + digit(rest.next())).unwrap_or(b'?'),
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 struct Shared {
@@ -98,12 +136,24 @@ struct Shared {
 
 struct State {
     blobs: HashMap<String, Arc<Vec<u8>>>,
+    /// The repositories of blobs that are not in all.
+    homes: HashMap<String, HashSet<String>>,
+    /// Uploads that have begun, by their address.
+    sessions: HashMap<String, Vec<u8>>,
+    begun: usize,
+    /// The longest body.
+    limit: usize,
+    /// How many tags a page has.
+    page: usize,
+    mounts: bool,
+    found: String,
     /// By repository, slash, tag or digest.
     manifests: HashMap<String, (String, Arc<Vec<u8>>)>,
     faults: Vec<(String, Times, Fault)>,
     auth: Auth,
     ranges: bool,
-    tokens: Vec<String>,
+    /// With what they allow.
+    tokens: Vec<(String, String)>,
     issued: usize,
     requests: Vec<Request>,
     connections: usize,
@@ -123,6 +173,13 @@ impl Registry {
         let address = listener.local_addr().expect("the listener is bound");
         let state = State {
             blobs: HashMap::new(),
+            homes: HashMap::new(),
+            sessions: HashMap::new(),
+            begun: 0,
+            limit: usize::MAX,
+            page: 1000,
+            mounts: true,
+            found: String::new(),
             manifests: HashMap::new(),
             faults: Vec::new(),
             auth: Auth::Open,
@@ -177,6 +234,55 @@ impl Registry {
         state.manifests.insert(format!("{repository}/{tag}"), entry.clone());
         state.manifests.insert(format!("{repository}/{digest}"), entry);
         digest
+    }
+
+    /// Adds a blob that only one repository has.
+    pub(crate) fn blob_in(&self, repository: &str, bytes: impl Into<Vec<u8>>) -> String {
+        let digest = self.blob(bytes);
+        lock(&self.shared).homes.insert(digest.clone(), HashSet::from([repository.to_owned()]));
+        digest
+    }
+
+    /// Returns a blob, if a repository has it.
+    pub(crate) fn blob_of(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        lock(&self.shared).blob(repository, digest).map(|bytes| bytes.to_vec())
+    }
+
+    /// Returns the media type and the bytes of a manifest, by its tag or digest.
+    pub(crate) fn manifest_of(&self, repository: &str, selector: &str) -> Option<(String, Vec<u8>)> {
+        let state = lock(&self.shared);
+        let (media_type, bytes) = state.manifests.get(&format!("{repository}/{selector}"))?;
+        Some((media_type.clone(), bytes.to_vec()))
+    }
+
+    /// Refuses bodies that are longer.
+    pub(crate) fn limit(&self, bytes: usize) {
+        lock(&self.shared).limit = bytes;
+    }
+
+    /// Says how many tags a page of a list has.
+    pub(crate) fn page(&self, tags: usize) {
+        lock(&self.shared).page = tags;
+    }
+
+    /// Says whether blobs are mounted.
+    pub(crate) fn mounts(&self, done: bool) {
+        lock(&self.shared).mounts = done;
+    }
+
+    /// Says what a search answers.
+    pub(crate) fn search(&self, body: &str) {
+        body.clone_into(&mut lock(&self.shared).found);
+    }
+
+    /// Returns how many uploads have begun and not ended.
+    pub(crate) fn sessions(&self) -> usize {
+        lock(&self.shared).sessions.len()
+    }
+
+    /// Forgets all uploads that have begun.
+    pub(crate) fn forget_sessions(&self) {
+        lock(&self.shared).sessions.clear();
     }
 
     /// Forgets a blob.
@@ -245,7 +351,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, State> {
 fn converse(stream: &TcpStream, address: SocketAddr, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
-        let request = match read_request(&mut reader) {
+        let mut request = match read_request(&mut reader) {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -254,11 +360,25 @@ fn converse(stream: &TcpStream, address: SocketAddr, shared: &Shared) -> io::Res
             }
             Err(error) => return Err(error),
         };
-        let (response, fault) = {
+        let fault = lock(shared).fault_for(&request.path);
+        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let taken = match fault {
+            Some(Fault::CutUpload { after } | Fault::StallUpload { after }) => length.min(after),
+            _ => length,
+        };
+        request.body = vec![0; taken];
+        reader.read_exact(&mut request.body)?;
+        let response = {
             let mut state = lock(shared);
             state.requests.push(request.clone());
-            let fault = state.fault_for(&request.path);
-            (state.answer(&request, address), fault)
+            match fault {
+                Some(Fault::Status(..) | Fault::Redirect(_)) => Response::text(500, ""),
+                Some(Fault::CutUpload { .. } | Fault::StallUpload { .. }) => {
+                    state.keep(&request);
+                    Response::text(500, "")
+                }
+                _ => state.answer(&request, address),
+            }
         };
         send(stream, shared, &request, response, fault)?;
     }
@@ -283,12 +403,7 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request
         let (name, value) = line.split_once(':').ok_or_else(bad)?;
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { method, path, headers, body: String::new() };
-    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    request.body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Some(request))
+    Ok(Some(Request { method, path, headers, body: Vec::new() }))
 }
 
 impl State {
@@ -314,6 +429,12 @@ impl State {
         if path == "/token" {
             return self.token(request);
         }
+        if path == "/v1/search" && !self.found.is_empty() {
+            return Response::text(200, &self.found);
+        }
+        if request.body.len() > self.limit {
+            return Response::text(413, "<html>too large</html>");
+        }
         let Some(rest) = path.strip_prefix("/v2/") else {
             return Response::text(404, "404 page not found\n");
         };
@@ -323,9 +444,18 @@ impl State {
         if rest.is_empty() {
             return Response::text(200, "{}");
         }
-        if let Some((_, digest)) = rest.split_once("/blobs/") {
-            return match self.blobs.get(digest) {
-                Some(bytes) => self.bytes(request, "application/octet-stream", digest, bytes),
+        if rest == "_catalog" || rest.ends_with("/tags/list") {
+            return self.list(request, rest);
+        }
+        if rest.contains("/blobs/uploads/") {
+            return self.upload(request, rest);
+        }
+        if request.method == "PUT" {
+            return self.take_manifest(request, rest);
+        }
+        if let Some((repository, digest)) = rest.split_once("/blobs/") {
+            return match self.blob(repository, digest) {
+                Some(bytes) => self.bytes(request, "application/octet-stream", digest, &bytes),
                 None => Response::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             };
         }
@@ -374,15 +504,23 @@ impl State {
                 "Basic realm=\"test\"".to_owned()
             }
             Auth::Bearer { .. } => {
-                if sent.strip_prefix("Bearer ").is_some_and(|token| self.tokens.iter().any(|t| t == token)) {
+                let path = request.path.split('?').next().unwrap_or_default().trim_start_matches("/v2/");
+                let parts = ["/manifests/", "/blobs/", "/tags/"];
+                let repository = parts.iter().find_map(|part| path.split_once(part)).map(|(name, _)| name);
+                let writes = !matches!(request.method.as_str(), "GET" | "HEAD") || path.contains("/uploads/");
+                let actions = if writes { "pull,push" } else { "pull" };
+                let scope = repository.map(|name| format!("repository:{name}:{actions}"));
+                // Who may push may pull.
+                let enough = |allowed: &str| {
+                    let needed = scope.as_deref().unwrap_or_default();
+                    allowed.split(' ').any(|allowed| allowed.starts_with(needed))
+                };
+                let token = sent.strip_prefix("Bearer ").unwrap_or_default();
+                if self.tokens.iter().any(|(known, allowed)| known == token && enough(allowed)) {
                     return None;
                 }
-                let path = request.path.trim_start_matches("/v2/");
-                let repository = path.split("/manifests/").next().unwrap_or_default();
-                let repository = repository.split("/blobs/").next().unwrap_or_default();
-                format!(
-                    "Bearer realm=\"http://{address}/token\",service=\"test\",scope=\"repository:{repository}:pull\""
-                )
+                let scope = scope.map(|scope| format!(",scope=\"{scope}\"")).unwrap_or_default();
+                format!("Bearer realm=\"http://{address}/token\",service=\"test\"{scope}")
             }
         };
         let mut response = Response::error(401, "UNAUTHORIZED", "authentication required");
@@ -396,7 +534,7 @@ impl State {
         };
         let known = if request.method == "POST" {
             let wanted = refresh.as_ref().map(|token| format!("refresh_token={token}"));
-            wanted.is_some_and(|wanted| request.body.split('&').any(|field| field == wanted))
+            wanted.is_some_and(|wanted| request.text().split('&').any(|field| field == wanted))
         } else {
             let sent = request.header("authorization").unwrap_or_default();
             account.as_ref().is_none_or(|(username, password)| sent == basic(username, password))
@@ -404,10 +542,22 @@ impl State {
         if !known {
             return Response::text(401, r#"{"details":"incorrect username or password"}"#);
         }
+        let refresh = match (refresh, request.field("offline_token")) {
+            (Some(refresh), Some(_)) => format!(r#","refresh_token":"{refresh}""#),
+            _ => String::new(),
+        };
         self.issued += 1;
         let token = format!("token-{}", self.issued);
-        self.tokens.push(token.clone());
-        Response::text(200, &format!(r#"{{"token":"{token}","expires_in":300}}"#))
+        let text = request.text();
+        let fields = if request.method == "POST" {
+            text.as_str()
+        } else {
+            request.path.split('?').nth(1).unwrap_or_default()
+        };
+        let scopes: Vec<_> =
+            fields.split('&').filter_map(|field| field.strip_prefix("scope=")).map(decode).collect();
+        self.tokens.push((token.clone(), scopes.join(" ")));
+        Response::text(200, &format!(r#"{{"token":"{token}","expires_in":300{refresh}}}"#))
     }
 }
 
@@ -435,7 +585,11 @@ fn send(
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     };
     match &fault {
-        Some(Fault::Hangup) => return cut(),
+        Some(Fault::Hangup | Fault::CutUpload { .. }) => return cut(),
+        Some(Fault::StallUpload { .. }) => {
+            wait_for_end(shared);
+            return cut();
+        }
         Some(Fault::Status(status, headers, body)) => {
             response = Response::text(*status, body);
             response.headers.extend(headers.iter().cloned());
@@ -476,12 +630,7 @@ fn send(
         }
         Some(Fault::Stall { after }) => {
             stream.write_all(&body[..after.min(body.len())])?;
-            let mut state = lock(shared);
-            while !shared.over.load(Ordering::SeqCst) {
-                let waited = shared.wake.wait_timeout(state, Duration::from_millis(100));
-                state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-            }
-            drop(state);
+            wait_for_end(shared);
             cut()
         }
         Some(Fault::Slow { piece, pause }) => {
@@ -500,6 +649,14 @@ fn send(
             stream.write_all(b"0\r\n\r\n")
         }
         _ => stream.write_all(body),
+    }
+}
+
+fn wait_for_end(shared: &Shared) {
+    let mut state = lock(shared);
+    while !shared.over.load(Ordering::SeqCst) {
+        let waited = shared.wake.wait_timeout(state, Duration::from_millis(100));
+        state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
 }
 

@@ -64,6 +64,9 @@ _coracle() {
             coracle,pull)
                 cmd="coracle__subcmd__pull"
                 ;;
+            coracle,rename)
+                cmd="coracle__subcmd__rename"
+                ;;
             coracle,restart)
                 cmd="coracle__subcmd__restart"
                 ;;
@@ -130,6 +133,9 @@ _coracle() {
             coracle__subcmd__container,remove)
                 cmd="coracle__subcmd__container__subcmd__rm"
                 ;;
+            coracle__subcmd__container,rename)
+                cmd="coracle__subcmd__container__subcmd__rename"
+                ;;
             coracle__subcmd__container,restart)
                 cmd="coracle__subcmd__container__subcmd__restart"
                 ;;
@@ -191,7 +197,7 @@ _coracle() {
 
     case "${cmd}" in
         coracle)
-            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach create exec export history images import system info inspect kill load logs ps pull restart rm rmi run save start stop image tag version container wait"
+            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach create exec export history images import system info inspect kill load logs ps pull rename restart rm rmi run save start stop image tag version container wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -255,7 +261,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container)
-            opts="attach create exec export inspect kill logs ls list ps restart rm remove run start stop wait"
+            opts="attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -633,6 +639,20 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__container__subcmd__rename)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1651,6 +1671,20 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__rename)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -30,6 +30,7 @@ mod pattern;
 mod progress;
 mod ps;
 mod pull;
+mod rename;
 mod report;
 mod request;
 mod restart;

@@ -72,6 +72,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::logs::SPEC,
     &super::ps::SPEC,
     &super::pull::SPEC,
+    &super::rename::SPEC,
     &super::restart::SPEC,
     &super::rm::SPEC,
     &super::rmi::SPEC,

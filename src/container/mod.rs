@@ -44,7 +44,7 @@ pub use export::export;
 pub use inspect::inspect;
 pub use list::{Summary, list};
 pub use logs::{LogOptions, logs};
-pub use name::{FindError, NameTaken, find};
+pub use name::{FindError, NameTaken, find, rename};
 pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
 pub use signal::parse as parse_signal;

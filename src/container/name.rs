@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::CWD;
 
 use super::dir::ContainerDir;
 use crate::store::Store;
@@ -51,8 +52,31 @@ pub(super) fn parse(text: &str) -> Result<String> {
 /// Claims `name` for the container `id`, which is about to be published.
 pub(super) fn claim(store: &Store, name: &str, id: &str) -> Result<()> {
     let path = store.names().join(name);
+    take(store, name, || symlink(id, &path))
+}
+
+/// Gives a container another name, in one step: it never has two names or none.
+pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
+    let wanted = parse(wanted)?;
+    let _lock = dir.lock()?;
+    let id = dir.id();
+    let present = of(store, id).with_context(|| format!("find the name of container {}", dir.short_id()))?;
+    if present == wanted {
+        bail!("Renaming a container with the same name as its current name");
+    }
+    let names = store.names();
+    take(store, &wanted, || {
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(CWD, names.join(&present), CWD, names.join(&wanted), flags)
+            .map_err(io::Error::from)
+    })
+}
+
+/// Makes a name with `make`, which fails where the name exists. A name that a crash has left is taken over.
+fn take(store: &Store, name: &str, make: impl Fn() -> io::Result<()>) -> Result<()> {
+    let path = store.names().join(name);
     loop {
-        match symlink(id, &path) {
+        match make() {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("claim name {name}")),

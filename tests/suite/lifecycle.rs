@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = tests![
     rm_force_takes_what_runs,
     rm_takes_anonymous_volumes_with_v,
     rm_removes_directories_without_permission,
+    rename_gives_another_name,
     absent_containers_are_errors,
     several_at_once_report_each,
     the_upper_layer_is_the_containers_own,
@@ -45,6 +46,35 @@ fn created_started_stopped_removed() {
     sandbox.run(["inspect", "-f", "{{.State.ExitCode}} {{.State.Pid}}", "cc"]).stdout("137 0\n");
     sandbox.run(["rm", "cc"]).stdout("cc\n").success();
     sandbox.run(["ps", "-aq"]).stdout("");
+}
+
+fn rename_gives_another_name() {
+    let sandbox = Sandbox::new().busybox();
+    let id = sandbox.run(["run", "-d", "--name", "old", "busybox", "sleep", "1000"]).success().text();
+    let other = sandbox.run(["create", "--name", "other", "busybox", "true"]).success().text();
+    sandbox.run(["rename", "old", "new"]).stdout("").success();
+    sandbox.run(["ps", "-a", "--format", "{{.Names}} {{.State}}"]).stdout("other created\nnew running\n");
+    sandbox.run(["inspect", "-f", "{{.Name}} {{.Id}}", "new"]).stdout(&format!("/new {id}\n"));
+    sandbox.run(["inspect", "old"]).code(1);
+    let taken = format!(
+        "Error response from daemon: Conflict. The container name \"/other\" is already in use by container \
+         \"{other}\". You have to remove (or rename) that container to be able to reuse that name.\n"
+    );
+    sandbox.run(["rename", "new", "other"]).stderr(&taken).code(1);
+    sandbox
+        .run(["rename", "new", "new"])
+        .stderr("Error response from daemon: Renaming a container with the same name as its current name\n")
+        .code(1);
+    sandbox
+        .run(["container", "rename", "new", "a/b"])
+        .stderr(
+            "Error response from daemon: Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed\n",
+        )
+        .code(1);
+    sandbox.run(["rm", "-f", "new"]).stdout("new\n").success();
+    // The name is free again.
+    sandbox.run(["rename", "other", "old"]).success();
+    sandbox.run(["rename", "old", "new"]).success();
 }
 
 fn stop_asks_and_then_kills() {

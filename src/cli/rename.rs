@@ -1,0 +1,41 @@
+//! `rename`
+
+use anyhow::{Result, anyhow};
+use clap::{Args, FromArgMatches};
+
+use super::grammar::{Arity, Rules};
+use super::report::response;
+use super::session::Session;
+use super::tree::Spec;
+use super::verbs::find;
+use crate::container;
+
+/// `rename`
+pub(super) const SPEC: Spec = Spec {
+    paths: &["container rename", "rename"],
+    about: "Rename a container",
+    usage: "CONTAINER NEW_NAME",
+    rules: Rules { arity: Arity::Exactly(2), interspersed: true, absent: &[] },
+    define: RenameArgs::augment_args,
+    run: |matches, session| run(&RenameArgs::from_arg_matches(matches)?, session),
+};
+
+#[derive(Debug, Args)]
+struct RenameArgs {
+    /// Container
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+    /// The name it shall have
+    #[arg(value_name = "NEW_NAME")]
+    name: String,
+}
+
+fn run(args: &RenameArgs, session: &Session) -> Result<u8> {
+    let (container, name) = (args.container.trim(), args.name.trim());
+    if container.is_empty() || name.is_empty() {
+        return Err(anyhow!("Neither old nor new names may be empty"));
+    }
+    let dir = find(session, container)?;
+    container::rename(session.store()?, &dir, name).map_err(response)?;
+    Ok(0)
+}

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,11 +13,9 @@ use super::config::Configuration;
 use super::intake::{Expected, Intake, Keep};
 use super::manifest::{Descriptor, Manifest};
 use super::progress::{LayerProgress, Progress};
+use super::side_by_side::{Stoppable, side_by_side, width};
 use crate::oci::Digest;
 use crate::store::{Claim, ImageRecord, Store};
-
-/// How many layers are worked at side by side: Docker's number for downloads.
-const PARALLEL: usize = 3;
 
 /// The content of a blob that is not in the store.
 pub(super) enum Source<'a> {
@@ -71,7 +68,7 @@ pub(super) fn take_in(
         .map(|(descriptor, diff_id)| Layer { descriptor, diff_id: *diff_id })
         .collect();
     intake.pin(layers.iter().map(|layer| layer.descriptor.digest), diff_ids.iter().copied())?;
-    side_by_side(store, intake, layers, open, progress)?;
+    take_in_layers(store, intake, layers, open, progress)?;
     intake.document(config)?;
     let digest = intake.document(&manifest.bytes)?;
     Ok(ImageRecord {
@@ -83,8 +80,8 @@ pub(super) fn take_in(
     })
 }
 
-/// Works at the layers, a few at once; the first error stops all.
-fn side_by_side(
+/// Works at the layers that are not there.
+fn take_in_layers(
     store: &Store,
     intake: &Intake<'_>,
     mut layers: Vec<Layer<'_>>,
@@ -102,56 +99,40 @@ fn side_by_side(
     for layer in &layers {
         let unpack = !intake.has_layer(&layer.diff_id) && trees.insert(layer.diff_id);
         if unpack || !intake.has_blob(&layer.descriptor.digest) {
-            if work.len() >= PARALLEL {
-                progress.layer(&layer.descriptor.digest.short(), LayerProgress::Waiting);
-            }
             work.push((layer, unpack));
         } else {
             progress.layer(&layer.descriptor.digest.short(), LayerProgress::AlreadyExists);
         }
     }
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let failure = Mutex::new(None);
-    let worker = || {
-        while !stop.load(Ordering::Relaxed) {
-            let Some((layer, unpack)) = work.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let done = one(store, intake, layer, *unpack, open, progress, &stop)
-                .with_context(|| format!("take in layer {}", layer.descriptor.digest.short()));
-            if let Err(error) = done {
-                stop.store(true, Ordering::Relaxed);
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            }
-        }
-    };
-    let over = AtomicBool::new(work.is_empty());
+    // The biggest first, so that none of them is begun when all others are done.
+    work.sort_by_key(|(layer, _)| std::cmp::Reverse(layer.descriptor.size));
+    for (layer, _) in work.iter().skip(width()) {
+        progress.layer(&layer.descriptor.digest.short(), LayerProgress::Waiting);
+    }
+    let missing = work.iter().map(|(layer, _)| layer.descriptor).filter(|it| !intake.has_blob(&it.digest));
+    intake.room(missing.fold(0u64, |sum, it| sum.saturating_add(it.size)))?;
+    if work.is_empty() {
+        return Ok(());
+    }
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let publisher = thread::Builder::new().spawn_scoped(scope, || {
             while !over.load(Ordering::Relaxed) {
                 thread::park_timeout(LOOK);
-                if let Err(error) = intake.publish_wanted() {
-                    stop.store(true, Ordering::Relaxed);
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
+                intake.publish_wanted()?;
             }
+            Ok(())
         });
         let publisher = publisher.context("start a thread")?;
-        let mut workers = Vec::new();
-        for _ in 1..PARALLEL.min(work.len()) {
-            workers.push(thread::Builder::new().spawn_scoped(scope, worker));
-        }
-        worker();
-        let started = workers.into_iter().try_for_each(|worker| {
-            worker.map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let done = side_by_side(&work, |(layer, unpack), stop| {
+            one(store, intake, layer, *unpack, open, progress, stop)
+                .with_context(|| format!("take in layer {}", layer.descriptor.digest.short()))
         });
         over.store(true, Ordering::Relaxed);
         publisher.thread().unpark();
-        started.context("start a thread")
-    })?;
-    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+        let published = publisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        done.and(published)
+    })
 }
 
 /// Takes the claim on a blob, and says whom it waits for if that takes time. `stop` ends the waiting.
@@ -170,21 +151,6 @@ pub(super) fn claim(
         !stop.load(Ordering::Relaxed)
     })?;
     claim.context("another layer failed")
-}
-
-/// A stream that ends with an error when other work has failed, so that nobody waits for it.
-struct Stoppable<'a, R> {
-    inner: R,
-    stop: &'a AtomicBool,
-}
-
-impl<R: Read> Read for Stoppable<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(std::io::Error::other("another layer failed"));
-        }
-        self.inner.read(buffer)
-    }
 }
 
 fn one(
@@ -219,7 +185,7 @@ fn one(
         },
     };
     let local = keep == Keep::Nothing;
-    let input = Stoppable { inner: input, stop };
+    let input = Stoppable::new(input, stop);
     intake.layer(input, keep, unpack, expected, |read| match read {
         Some(read) if local => progress.layer(&short, LayerProgress::Extracting(read, total)),
         Some(read) => progress.layer(&short, LayerProgress::Downloading(read, total)),

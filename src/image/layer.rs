@@ -17,7 +17,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use super::compression::Compression;
-use super::pipe::{Reader, Writer, fill, is_abandoned, pipe};
+use super::pipe::{Buffer, Reader, Writer, is_abandoned, pipe};
 use super::unpack::{Owners, unpack};
 use crate::oci::{Digest, Hasher};
 
@@ -61,7 +61,7 @@ pub(super) fn process(
 ) -> Result<Outcome> {
     let (mut writer, raw) = pipe();
     let mut first = writer.buffer().context("read the layer")?;
-    fill(&mut input, &mut first).context("read the layer")?;
+    first.fill(&mut input).context("read the layer")?;
     let compression = Compression::of(&first);
     let plain = compression == Compression::Nothing;
     let save = match &work.save {
@@ -111,7 +111,7 @@ pub(super) fn process(
 /// Reads, hashes and saves the stream.
 fn read(
     input: &mut impl Read,
-    first: Vec<u8>,
+    first: Buffer,
     mut writer: Writer,
     save: Option<&PathBuf>,
     heard: &mut impl FnMut(Option<u64>),
@@ -129,7 +129,7 @@ fn read(
         writer.send(buffer).context("read the layer")?;
         heard(Some(size));
         buffer = writer.buffer().context("read the layer")?;
-        fill(input, &mut buffer).context("read the layer")?;
+        buffer.fill(input).context("read the layer")?;
     }
     writer.finish().context("read the layer")?;
     Ok((hasher.finish(), size))
@@ -146,7 +146,7 @@ fn decode(raw: Reader, mut writer: Writer, compression: Compression, work: &Work
     let mut size = 0;
     loop {
         let mut buffer = writer.buffer().context("decompress the layer")?;
-        fill(&mut input, &mut buffer).context("decompress the layer")?;
+        buffer.fill(&mut input).context("decompress the layer")?;
         if buffer.is_empty() {
             break;
         }

@@ -1,5 +1,7 @@
 //! The unpacked layers of an image, as a container mounts them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +10,7 @@ use anyhow::{Context, Result};
 use super::fetch::claim;
 use super::intake::{Expected, Intake, Keep, Mapping};
 use super::progress::Quiet;
+use super::side_by_side::{Stoppable, side_by_side};
 use crate::oci::{Digest, image::ImageManifest};
 use crate::store::{ImageRecord, MapKey, Store};
 
@@ -29,18 +32,22 @@ pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> R
     let intake = Intake::new(store, mapping)?;
     let blobs = layer_blobs(store, image)?;
     intake.pin(blobs.iter().copied(), image.layers.iter().copied())?;
-    let mut seen = std::collections::BTreeSet::new();
-    for (blob, diff_id) in blobs.iter().zip(&image.layers) {
-        if intake.has_layer(diff_id) || !seen.insert(*diff_id) {
-            continue;
-        }
+    let mut seen = BTreeSet::new();
+    let mut work: Vec<(&Digest, &Digest)> = blobs
+        .iter()
+        .zip(&image.layers)
+        .filter(|(_, diff_id)| !intake.has_layer(diff_id) && seen.insert(*diff_id))
+        .collect();
+    work.sort_by_cached_key(|(blob, _)| Reverse(store.blob_size(blob)));
+    side_by_side(&work, |(blob, diff_id), stop| {
         let file =
             store.open_blob(blob)?.with_context(|| format!("blob {blob} is missing from the store"))?;
-        let expected = Expected { blob: Some(*blob), size: None, diff_id: Some(*diff_id) };
+        let expected = Expected { blob: Some(**blob), size: None, diff_id: Some(**diff_id) };
         intake
-            .layer(file, Keep::Nothing, true, expected, |_| ())
+            .layer(Stoppable::new(file, stop), Keep::Nothing, true, expected, |_| ())
             .with_context(|| format!("unpack layer {diff_id}"))?;
-    }
+        Ok(())
+    })?;
     intake.commit(&[], &[])?;
     unpacked(store, image, &mapping.key).context("unpack the image's layers: one is missing again")
 }

@@ -27,7 +27,9 @@ mod progress;
 mod pull;
 mod remove;
 mod resolve;
+mod room;
 mod save;
+mod side_by_side;
 mod spool;
 #[cfg(test)]
 mod tests;

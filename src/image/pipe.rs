@@ -4,6 +4,7 @@
 //! holds at most [`BUFFERS`] × [`SIZE`] bytes however large the layer is.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Deref;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// The size of a buffer in bytes.
@@ -30,20 +31,53 @@ fn abandoned() -> io::Error {
     io::Error::other(Abandoned)
 }
 
+/// Bytes on their way, in memory that goes round with them.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    /// As long as it ever was; cleared once and never again.
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    /// Reads until [`SIZE`] bytes are there or the input ends.
+    pub(super) fn fill(&mut self, input: &mut impl Read) -> io::Result<()> {
+        self.bytes.resize(SIZE, 0);
+        self.filled = 0;
+        while self.filled < SIZE {
+            match input.read(&mut self.bytes[self.filled..]) {
+                Ok(0) => break,
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
 /// The end that fills buffers. Dropped before [`Writer::finish`], it makes the reader fail.
 #[derive(Debug)]
 pub(super) struct Writer {
-    full: SyncSender<Vec<u8>>,
-    empty: Receiver<Vec<u8>>,
+    full: SyncSender<Buffer>,
+    empty: Receiver<Buffer>,
     fresh: usize,
 }
 
 /// The end that reads them.
 #[derive(Debug)]
 pub(super) struct Reader {
-    full: Receiver<Vec<u8>>,
-    empty: SyncSender<Vec<u8>>,
-    chunk: Vec<u8>,
+    full: Receiver<Buffer>,
+    empty: SyncSender<Buffer>,
+    chunk: Buffer,
     at: usize,
     ended: bool,
 }
@@ -54,25 +88,25 @@ pub(super) fn pipe() -> (Writer, Reader) {
     // One more can be in the hands of each side.
     let (empty_in, empty_out) = sync_channel(BUFFERS + 2);
     let writer = Writer { full: full_in, empty: empty_out, fresh: BUFFERS + 2 };
-    let reader = Reader { full: full_out, empty: empty_in, chunk: Vec::new(), at: 0, ended: false };
+    let reader = Reader { full: full_out, empty: empty_in, chunk: Buffer::default(), at: 0, ended: false };
     (writer, reader)
 }
 
 impl Writer {
-    /// Returns an empty buffer to fill: one that came back, or a new one while there are few.
-    pub(super) fn buffer(&mut self) -> io::Result<Vec<u8>> {
+    /// Returns a buffer to fill: one that came back, or a new one while there are few.
+    pub(super) fn buffer(&mut self) -> io::Result<Buffer> {
         if let Ok(buffer) = self.empty.try_recv() {
             return Ok(buffer);
         }
         if self.fresh > 0 {
             self.fresh -= 1;
-            return Ok(Vec::with_capacity(SIZE));
+            return Ok(Buffer::default());
         }
         self.empty.recv().map_err(|_| abandoned())
     }
 
     /// Hands a filled buffer to the reader, waiting while too many are on their way.
-    pub(super) fn send(&mut self, buffer: Vec<u8>) -> io::Result<()> {
+    pub(super) fn send(&mut self, buffer: Buffer) -> io::Result<()> {
         if buffer.is_empty() {
             return Ok(());
         }
@@ -81,7 +115,7 @@ impl Writer {
 
     /// Says that this was all.
     pub(super) fn finish(self) -> io::Result<()> {
-        self.full.send(Vec::new()).map_err(|_| abandoned())
+        self.full.send(Buffer::default()).map_err(|_| abandoned())
     }
 }
 
@@ -89,11 +123,10 @@ impl BufRead for Reader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.chunk.len() && !self.ended {
             let next = self.full.recv().map_err(|_| abandoned())?;
-            let mut old = std::mem::replace(&mut self.chunk, next);
+            let old = std::mem::replace(&mut self.chunk, next);
             self.at = 0;
             self.ended = self.chunk.is_empty();
-            if old.capacity() > 0 {
-                old.clear();
+            if !old.bytes.is_empty() {
                 // If the writer is done, nobody needs it.
                 let _ = self.empty.try_send(old);
             }
@@ -116,22 +149,6 @@ impl Read for Reader {
     }
 }
 
-/// Reads until `buffer` has [`SIZE`] bytes or the input ends.
-pub(super) fn fill(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.resize(SIZE, 0);
-    let mut filled = 0;
-    while filled < SIZE {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +159,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             for turn in 0..40u8 {
                 let mut buffer = writer.buffer().unwrap();
-                buffer.extend_from_slice(&[turn; 1000]);
+                buffer.fill(&mut &[turn; 1000][..]).unwrap();
                 writer.send(buffer).unwrap();
             }
             writer.finish().unwrap();

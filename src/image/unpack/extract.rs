@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use nix::sched::CloneFlags;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::tree::{Found, Tree, look, opaque, open_directory, whiteout};
+use super::tree::{Directory, Found, Tree, look, whiteout};
 use super::{Kind, Member, Members, Owners, path, show};
+use crate::image::room::Room;
 use crate::store::LayerRecord;
 
 /// The attribute that keeps an owner that cannot be set.
@@ -21,6 +23,8 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Files of aufs itself, which old layers contain.
 const AUFS: &[u8] = b".wh..wh.";
+/// The most bytes that the file `owners` may have: it is made in memory.
+const OWNERS_LIMIT: usize = 32 << 20;
 
 /// A tree being filled from an archive.
 #[derive(Debug)]
@@ -29,25 +33,27 @@ pub(super) struct Extraction {
     owners: Owners,
     /// Whether new files get exactly the permissions they are made with.
     unmasked: bool,
-    /// What directories get at the end: permissions and time.
-    directories: BTreeMap<Vec<u8>, (u32, Timestamps)>,
-    /// The records of the file `owners`, by path.
+    /// The records of the file `owners`, by path, and how many bytes they are.
     recorded: BTreeMap<Vec<u8>, String>,
+    recorded_size: usize,
+    room: Room,
     record: LayerRecord,
 }
 
 impl Extraction {
     /// Starts to fill the empty directory `tree`.
     pub(super) fn new(tree: &Path, owners: Owners) -> Result<Self> {
+        let room = Room::of(tree)?;
         let tree = Tree::open(tree)?;
+        let root = tree.root();
         // What the store's own directories hand down must not get into the layer: default access control
         // lists, and the group of a set-group-id directory.
-        let _ = rustix::fs::fremovexattr(tree.root(), "system.posix_acl_default");
-        let _ = rustix::fs::fremovexattr(tree.root(), "system.posix_acl_access");
+        let _ = rustix::fs::fremovexattr(&*root, "system.posix_acl_default");
+        let _ = rustix::fs::fremovexattr(&*root, "system.posix_acl_access");
         if owners == Owners::Mapped {
-            chown(tree.root(), b"", 0, 0, &[])?;
+            chown(root.as_fd(), b"", 0, 0, &[])?;
         }
-        rustix::fs::fchmod(tree.root(), Mode::from_raw_mode(0o755)).context("set the root's permissions")?;
+        root.owe_mode(0o755);
         // The mask belongs to the process, but a thread can have its own (unshare(2), CLONE_FS).
         let unmasked = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
         if unmasked {
@@ -57,8 +63,9 @@ impl Extraction {
             tree,
             owners,
             unmasked,
-            directories: BTreeMap::new(),
             recorded: BTreeMap::new(),
+            recorded_size: 0,
+            room,
             record: LayerRecord::default(),
         })
     }
@@ -71,8 +78,7 @@ impl Extraction {
         self.record.entries += 1;
         let (above, name) = path::split(&path);
         if name == OPAQUE {
-            let directory = self.tree.directory(above)?;
-            return opaque(&directory, b"").with_context(|| extracting(&path));
+            return self.tree.directory(above)?.hide_lower().with_context(|| extracting(&path));
         }
         if path.starts_with(AUFS) || name.starts_with(AUFS) {
             return Ok(());
@@ -84,7 +90,8 @@ impl Extraction {
             if member.kind != Kind::Directory {
                 bail!("extract {:?}: the root of a layer can only be a directory", show(&member.path));
             }
-            return self.root(member).context("extract the root directory");
+            let root = self.tree.root();
+            return self.existing_directory(&root, b"", member).context("extract the root directory");
         }
         let parent = self.tree.directory(above)?;
         match member.kind {
@@ -98,28 +105,10 @@ impl Extraction {
     }
 
     /// Sets what waited for the end, and writes the file `owners` if there is something to write.
-    pub(super) fn finish(mut self, owners: &Path) -> Result<LayerRecord> {
-        // Deepest first, so that a directory that closes itself to us does so after what it holds.
-        for (path, (mode, times)) in std::mem::take(&mut self.directories).into_iter().rev() {
-            let (above, name) = path::split(&path);
-            let name = if name.is_empty() { b"." } else { name };
-            let opened = self.tree.existing(above).and_then(|parent| open_directory(&parent, name));
-            let directory = match opened {
-                Ok(directory) => directory,
-                // Another name of it was replaced since.
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                Err(error) => return Err(error).with_context(|| format!("open directory {}", show(&path))),
-            };
-            let made = if self.unmasked { mode & 0o777 | 0o700 } else { 0 };
-            if mode != made || path.is_empty() {
-                rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode))
-                    .with_context(|| format!("set the permissions of {}", show(&path)))?;
-            }
-            rustix::fs::futimens(&directory, &times)
-                .with_context(|| format!("set the time of {}", show(&path)))?;
-        }
+    pub(super) fn finish(self, owners: &Path) -> Result<LayerRecord> {
+        self.tree.finish().context("set the permissions and the time of a directory")?;
         if !self.recorded.is_empty() {
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(self.recorded_size);
             for (path, text) in &self.recorded {
                 bytes.extend_from_slice(text.as_bytes());
                 bytes.push(b' ');
@@ -131,22 +120,16 @@ impl Extraction {
         Ok(self.record)
     }
 
-    fn root(&mut self, member: &Member) -> Result<()> {
-        let root = open_directory(&*self.tree.directory(b"")?, b".")?;
-        self.owner_of_open(root.as_fd(), b"", member, true)?;
-        attributes(root.as_fd(), member)?;
-        self.directories.insert(Vec::new(), (member.mode, times(member)));
-        Ok(())
-    }
-
     fn file<R: BufRead>(
         &mut self,
-        parent: &OwnedFd,
+        parent: &Directory,
         path: &[u8],
         name: &[u8],
         member: &Member,
         members: &mut Members<R>,
     ) -> Result<()> {
+        // What a sparse file claims to have counts, though its holes take no room: it would when copied.
+        self.room.take(member.size, "it")?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(member.mode & 0o777);
         let file = self.place(parent, path, name, || rustix::fs::openat(parent, name, flags, mode))?;
@@ -164,42 +147,45 @@ impl Extraction {
         rustix::fs::futimens(&file, &times(member)).context("set its time")
     }
 
-    fn directory(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
-        let mode = Mode::from_raw_mode(member.mode & 0o777 | 0o700);
+    fn directory(&mut self, parent: &Directory, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+        let make = || rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(member.mode & 0o777 | 0o700));
         let mut known = false;
-        match rustix::fs::mkdirat(parent, name, mode) {
+        let mut hides = false;
+        match make() {
             Err(Errno::EXIST) => match look(parent, name)? {
-                Found::Directory => {
-                    known = true;
-                    if !self.directories.contains_key(path) {
-                        // It was implied before, so it has not the permissions that `finish` counts on.
-                        rustix::fs::fchmod(open_directory(parent, name)?, mode)?;
-                    }
-                }
+                Found::Directory => known = true,
                 found => {
                     self.clear(parent, path, name, found)?;
-                    rustix::fs::mkdirat(parent, name, mode)?;
-                    if found == Found::Whiteout {
-                        opaque(parent, name)?;
-                    }
+                    make()?;
+                    hides = found == Found::Whiteout;
                 }
             },
             other => other?,
         }
-        let plain = (member.uid, member.gid) == (0, 0) && member.attributes.is_empty() && !known;
-        if !plain {
-            let directory = open_directory(parent, name)?;
-            self.owner_of_open(directory.as_fd(), path, member, known)?;
-            attributes(directory.as_fd(), member)?;
-            if known {
-                rustix::fs::fchmod(&directory, mode)?;
-            }
+        let directory = self.tree.enter(parent, name, path).context("open it")?;
+        if hides {
+            directory.hide_lower()?;
         }
-        self.directories.insert(path.to_vec(), (member.mode, times(member)));
+        if known || (member.uid, member.gid) != (0, 0) || !member.attributes.is_empty() {
+            return self.existing_directory(&directory, path, member);
+        }
+        directory.owe(member.mode, times(member));
         Ok(())
     }
 
-    fn hard_link(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+    /// Gives a directory that may be filled already what a member says of it.
+    fn existing_directory(&mut self, directory: &Rc<Directory>, path: &[u8], member: &Member) -> Result<()> {
+        self.owner_of_open(directory.as_fd(), path, member, true)?;
+        attributes(directory.as_fd(), member)?;
+        if member.attributes.iter().any(|(name, _)| name == b"system.posix_acl_default") {
+            // From here on files may be made with fewer permissions than they are asked for.
+            self.unmasked = false;
+        }
+        directory.owe(member.mode, times(member));
+        Ok(())
+    }
+
+    fn hard_link(&mut self, parent: &Directory, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
         let Ok(target) = path::clean(&member.link) else {
             bail!("invalid hardlink {:?} -> {:?}", show(&member.path), show(&member.link));
         };
@@ -212,8 +198,8 @@ impl Extraction {
         let link = || rustix::fs::linkat(&*from, base, parent, name, AtFlags::empty());
         match link() {
             Err(Errno::EXIST) => {
-                let stat = |dir, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
-                let (old, new) = (stat(&*from, base).with_context(linking)?, stat(parent, name)?);
+                let stat = |dir: &Directory, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+                let (old, new) = (stat(&from, base).with_context(linking)?, stat(parent, name)?);
                 if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino) {
                     return Ok(());
                 }
@@ -224,13 +210,13 @@ impl Extraction {
             other => other.with_context(linking)?,
         }
         if let Some(text) = self.recorded.get(&target).cloned() {
-            self.recorded.insert(path.to_vec(), text);
+            self.record_owner(path, text)?;
         }
         Ok(())
     }
 
     /// Makes a symbolic link or a named pipe.
-    fn special(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+    fn special(&mut self, parent: &Directory, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
         let mode = Mode::from_raw_mode(member.mode & 0o777);
         self.place(parent, path, name, || match member.kind {
             Kind::Symlink => rustix::fs::symlinkat(member.link.as_slice(), parent, name),
@@ -239,7 +225,7 @@ impl Extraction {
         if (member.uid, member.gid) != (0, 0) {
             match self.owners {
                 Owners::Mapped => chown(parent.as_fd(), name, member.uid, member.gid, path)?,
-                Owners::Emulated => self.note(path, member),
+                Owners::Emulated => self.note(path, member)?,
             }
         }
         if member.kind == Kind::Fifo && !self.unmasked {
@@ -249,13 +235,12 @@ impl Extraction {
         rustix::fs::utimensat(parent, name, &times(member), AtFlags::SYMLINK_NOFOLLOW).context("set its time")
     }
 
-    fn device(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
+    fn device(&mut self, parent: &Directory, path: &[u8], name: &[u8], member: &Member) -> Result<()> {
         let found = look(parent, name)?;
         if found != Found::Nothing {
             self.clear(parent, path, name, found)?;
         }
-        self.note(path, member);
-        Ok(())
+        self.note(path, member)
     }
 
     fn whiteout(&mut self, above: &[u8], hidden: &[u8]) -> Result<()> {
@@ -265,7 +250,11 @@ impl Extraction {
         let parent = self.tree.directory(above)?;
         match whiteout(&parent, hidden) {
             // It hides what the layers below have under this name, not what this layer has.
-            Err(Errno::EXIST) if look(&parent, hidden)? == Found::Directory => opaque(&parent, hidden),
+            Err(Errno::EXIST) if look(&parent, hidden)? == Found::Directory => {
+                let below = [above, b"/", hidden].concat();
+                let below = if above.is_empty() { hidden } else { &below };
+                self.tree.enter(&parent, hidden, below).context("open it")?.hide_lower()
+            }
             Err(Errno::EXIST) => Ok(()),
             other => Ok(other?),
         }
@@ -274,7 +263,7 @@ impl Extraction {
     /// Makes something new at `name`, after removing what stands there.
     fn place<T>(
         &mut self,
-        parent: &OwnedFd,
+        parent: &Directory,
         path: &[u8],
         name: &[u8],
         make: impl Fn() -> Result<T, Errno>,
@@ -289,13 +278,12 @@ impl Extraction {
         }
     }
 
-    fn clear(&mut self, parent: &OwnedFd, path: &[u8], name: &[u8], found: Found) -> Result<()> {
+    fn clear(&mut self, parent: &Directory, path: &[u8], name: &[u8], found: Found) -> Result<()> {
         self.tree.remove(parent, name, found).context("remove what a later member replaces")?;
         if let Found::File(size) = found {
             self.record.size = self.record.size.saturating_sub(size);
         }
-        forget(&mut self.recorded, path);
-        forget(&mut self.directories, path);
+        self.forget(path);
         Ok(())
     }
 
@@ -322,10 +310,7 @@ impl Extraction {
                 let text = format!("{}:{}:{:o}", member.uid, member.gid, member.mode);
                 match rustix::fs::fsetxattr(file, OWNER, text.as_bytes(), XattrFlags::empty()) {
                     // A file system without such attributes.
-                    Err(Errno::OPNOTSUPP) => {
-                        self.note(path, member);
-                        Ok(())
-                    }
+                    Err(Errno::OPNOTSUPP) => self.note(path, member),
                     other => other.context("keep its owner"),
                 }
             }
@@ -333,7 +318,7 @@ impl Extraction {
     }
 
     /// Writes a member down for the file `owners`.
-    fn note(&mut self, path: &[u8], member: &Member) {
+    fn note(&mut self, path: &[u8], member: &Member) -> Result<()> {
         let kind = match member.kind {
             Kind::File | Kind::HardLink => 0o100_000,
             Kind::Directory => 0o040_000,
@@ -345,25 +330,34 @@ impl Extraction {
         let (major, minor) = member.device;
         let mut text = String::new();
         let _ = write!(text, "{}:{}:{:o}:{major}:{minor}", member.uid, member.gid, kind | member.mode);
+        self.record_owner(path, text)
+    }
+
+    fn record_owner(&mut self, path: &[u8], text: String) -> Result<()> {
+        self.recorded_size += path.len() + text.len() + 2;
+        if self.recorded_size > OWNERS_LIMIT {
+            bail!("the layer has too many device nodes and links of others than root");
+        }
         self.recorded.insert(path.to_vec(), text);
+        Ok(())
+    }
+
+    /// Takes `path` and everything below it out of the records.
+    fn forget(&mut self, path: &[u8]) {
+        self.recorded.remove(path);
+        let (mut from, mut to) = (path.to_vec(), path.to_vec());
+        from.push(b'/');
+        // The byte after the slash.
+        to.push(b'0');
+        let below: Vec<_> = self.recorded.range(from..to).map(|(known, _)| known.clone()).collect();
+        for known in below {
+            self.recorded.remove(&known);
+        }
     }
 }
 
 fn extracting(path: &[u8]) -> String {
     format!("extract {}", show(path))
-}
-
-/// Takes `path` and everything below it out of a map.
-fn forget<T>(map: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
-    map.remove(path);
-    let (mut from, mut to) = (path.to_vec(), path.to_vec());
-    from.push(b'/');
-    // The byte after the slash.
-    to.push(b'0');
-    let below: Vec<_> = map.range(from..to).map(|(known, _)| known.clone()).collect();
-    for known in below {
-        map.remove(&known);
-    }
 }
 
 fn times(member: &Member) -> Timestamps {

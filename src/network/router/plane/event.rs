@@ -231,11 +231,14 @@ impl<W> Turn<'_, W> {
 
     /// Adds a source. It hears nothing before [`Turn::watch`], [`Turn::deadline`] or [`Turn::poke`].
     pub fn add(&mut self, source: impl Source<W> + 'static) -> io::Result<Key> {
-        self.add_boxed(Box::new(source))
+        let key = self.reserve()?;
+        self.fill(key, source);
+        Ok(key)
     }
 
-    /// Adds a source that is in its box already.
-    pub fn add_boxed(&mut self, source: Box<dyn Source<W>>) -> io::Result<Key> {
+    /// Reserves a place for a source that wants to know its key, or be watched, before it is made. It must be
+    /// followed by [`Turn::fill`] or [`Turn::remove`].
+    pub fn reserve(&mut self) -> io::Result<Key> {
         let index = if let Some(index) = self.core.free.pop() {
             index
         } else {
@@ -255,8 +258,14 @@ impl<W> Turn<'_, W> {
         };
         let place = self.core.places.get_mut(index as usize).ok_or(io::ErrorKind::NotFound)?;
         place.taken = true;
-        place.source = Some(source);
         Ok(Key { index, generation: place.generation })
+    }
+
+    /// Puts a source in its reserved place.
+    pub fn fill(&mut self, key: Key, source: impl Source<W> + 'static) {
+        if let Some(place) = self.core.place(key) {
+            place.source = Some(Box::new(source));
+        }
     }
 
     /// Removes a source: its `leave` is called and it is dropped before the next one runs. A source may

@@ -8,6 +8,7 @@ use super::report::response;
 
 /// Reads one `--filter`.
 pub(super) fn parse_filter(text: &str) -> Result<(String, String), String> {
+    // `label!=x` is the key `label!`.
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_lowercase(), value.trim().to_owned())),
         None => Err("bad format of filter (expected name=value)".to_owned()),
@@ -55,6 +56,27 @@ impl Filters {
         })
     }
 
+    /// Tells whether none of the labels of `label!` is there.
+    pub(super) fn no_labels<'a>(&self, find: impl Fn(&str) -> Option<&'a str>) -> bool {
+        !self.values("label!").iter().any(|wanted| match wanted.split_once('=') {
+            Some((key, value)) => find(key) == Some(value),
+            None => find(wanted).is_some(),
+        })
+    }
+
+    /// Returns the truth value of a key, if it has one; the last of several counts.
+    pub(super) fn truth(&self, key: &str) -> Result<Option<bool>> {
+        let mut truth = None;
+        for value in self.values(key) {
+            truth = Some(match value.as_str() {
+                "1" | "t" | "true" | "True" | "TRUE" => true,
+                "0" | "f" | "false" | "False" | "FALSE" => false,
+                _ => return Err(Self::invalid(key, value)),
+            });
+        }
+        Ok(truth)
+    }
+
     /// Says that a value can be none of its key.
     pub(super) fn invalid(key: &str, value: &str) -> anyhow::Error {
         response(anyhow!("invalid filter '{key}={value}'"))
@@ -78,6 +100,15 @@ mod tests {
         };
         assert!(filters.labels(labels));
         assert!(!filters.labels(|key| (key == "x").then_some("1")));
+        let given = ["label!=x=1", "dangling=1"].map(|text| parse_filter(text).unwrap());
+        let filters = Filters::new(&given, &["label!", "dangling"]).unwrap();
+        assert!(
+            !filters.no_labels(labels) && filters.no_labels(|_| Some("2")) && filters.no_labels(|_| None)
+        );
+        assert_eq!(filters.truth("dangling").unwrap(), Some(true));
+        let given = ["name=a"].map(|text| parse_filter(text).unwrap());
+        assert!(Filters::new(&given, &["name"]).unwrap().truth("name").is_err());
+        let given = ["label=x"].map(|text| parse_filter(text).unwrap());
         let error = Filters::new(&given, &["name"]).unwrap_err().to_string();
         assert_eq!(error, "Error response from daemon: invalid filter 'label'");
         assert!(parse_filter("bare").is_err());

@@ -10,6 +10,7 @@ use super::format::units::{human_duration, human_size};
 use super::format::{List, Row, moment};
 use super::grammar::{Arity, Rules};
 use super::report::response;
+use super::rmi::check_platform;
 use super::session::Session;
 use super::tree::Spec;
 use crate::image;
@@ -54,6 +55,9 @@ struct HistoryArgs {
     /// Do not cut columns short
     #[arg(long)]
     no_trunc: bool,
+    /// Show the history of the image only if it is for this platform (os[/arch[/variant]])
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
     /// Only show image IDs
     #[arg(long, short)]
     quiet: bool,
@@ -64,6 +68,8 @@ struct HistoryArgs {
 
 fn run(args: &HistoryArgs, session: &Session) -> Result<u8> {
     let store = session.store()?;
+    let platform = args.platform.as_deref().map(str::parse).transpose()?;
+    check_platform(store, &args.image, platform.as_slice()).map_err(response)?;
     let record = image::resolve(store, &args.image).map_err(response)?;
     let steps = image::history(store, &record).map_err(response)?;
     let now = Timestamp::now();

@@ -1,5 +1,8 @@
 //! `images`
 
+use std::collections::{BTreeSet, HashMap};
+use std::io::IsTerminal as _;
+
 use anyhow::Result;
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
@@ -9,11 +12,13 @@ use super::filter::{Filters, parse_filter};
 use super::format::units::{human_duration, human_size};
 use super::format::{List, Row, moment};
 use super::grammar::{Arity, Rules};
+use super::image_tree;
 use super::pattern::glob;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
-use crate::image::{self, Summary};
+use crate::container;
+use crate::image::{self, ImageUsage, Summary};
 use crate::oci::{Reference, familiar_repository};
 use crate::store::{Name, Selector};
 
@@ -25,6 +30,20 @@ pub(super) const SPEC: Spec = Spec {
     rules: Rules { arity: Arity::AtMost(1), interspersed: true, absent: &[] },
     define: ImagesArgs::augment_args,
     run: |matches, session| run(&ImagesArgs::from_arg_matches(matches)?, session),
+};
+
+/// `image tree`
+pub(super) const TREE: Spec = Spec {
+    paths: &["image tree"],
+    about: "List images as a tree, with their platforms",
+    usage: "[OPTIONS] [REPOSITORY[:TAG]]",
+    rules: Rules { arity: Arity::AtMost(1), interspersed: true, absent: &[] },
+    define: TreeArgs::augment_args,
+    run: |matches, session| {
+        let TreeArgs { all, filter, repository } = TreeArgs::from_arg_matches(matches)?;
+        let tree = ImagesArgs { all, filter, repository, tree: true, ..ImagesArgs::default() };
+        run(&tree, session)
+    },
 };
 
 const LIST: List = List {
@@ -46,8 +65,21 @@ const LIST: List = List {
 const FILTERS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 
 #[derive(Debug, Args)]
+struct TreeArgs {
+    /// Show all images, also those without a name
+    #[arg(long, short)]
+    all: bool,
+    /// Show only what fits (name=value)
+    #[arg(long, short, value_name = "filter", value_parser = parse_filter)]
+    filter: Vec<(String, String)>,
+    /// Images to show
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    repository: Option<String>,
+}
+
+#[derive(Debug, Default, Args)]
 struct ImagesArgs {
-    /// Show all images; there are none in between to hide
+    /// Show all images, also those without a name
     #[arg(long, short)]
     all: bool,
     /// Show digests
@@ -65,12 +97,16 @@ struct ImagesArgs {
     /// Only show image IDs
     #[arg(long, short)]
     quiet: bool,
+    /// List images as a tree, with their platforms
+    #[arg(long)]
+    tree: bool,
     /// Images to show
     #[arg(value_name = "REPOSITORY[:TAG]")]
     repository: Option<String>,
 }
 
 fn run(args: &ImagesArgs, session: &Session) -> Result<u8> {
+    let as_tree = as_tree(args, session)?;
     let format = format(args, session)?;
     let mut filters = args.filter.clone();
     let plain = args.repository.iter().filter(|name| !name.is_empty());
@@ -78,6 +114,15 @@ fn run(args: &ImagesArgs, session: &Session) -> Result<u8> {
     let filters = Filters::new(&filters, FILTERS)?;
     let mut summaries = image::list(session.store()?).map_err(response)?;
     select(&mut summaries, &filters, session)?;
+    if !args.all && filters.values("dangling").is_empty() {
+        summaries.retain(|summary| !summary.tags.is_empty() || !summary.digests.is_empty());
+    }
+    if let Some(name) = args.repository.as_deref().filter(|_| summaries.is_empty()) {
+        hint(name, session);
+    }
+    if as_tree {
+        return tree(summaries, args.tree, session);
+    }
     let now = Timestamp::now();
     let digests = args.digests || format.contains("{{.Digest}}");
     let mut rows = Vec::new();
@@ -93,6 +138,49 @@ fn run(args: &ImagesArgs, session: &Session) -> Result<u8> {
     }
     Session::print(&LIST.render(&format, &rows)?)?;
     Ok(0)
+}
+
+/// Tells whether to draw a tree: where one is asked for, and on a terminal where nothing else is.
+fn as_tree(args: &ImagesArgs, session: &Session) -> Result<bool> {
+    let others = [
+        (args.quiet, "quiet"),
+        (args.no_trunc, "no-trunc"),
+        (args.digests, "show-digest"),
+        (args.format.as_ref().is_some_and(|format| !format.is_empty()), "format"),
+    ];
+    if let Some((_, other)) = others.iter().find(|(given, _)| *given) {
+        anyhow::ensure!(!args.tree, "--{other} is not yet supported with --tree");
+        return Ok(false);
+    }
+    Ok(args.tree || std::io::stdout().is_terminal() && session.docker_config()?.images_format.is_empty())
+}
+
+fn tree(summaries: Vec<Summary>, expanded: bool, session: &Session) -> Result<u8> {
+    let store = session.store()?;
+    let used = container::list(store).map_err(response)?;
+    let used = used.into_iter().map(|summary| summary.config.image).collect();
+    let usage = image::usage(store, &used, &BTreeSet::new()).map_err(response)?;
+    let mut shown: HashMap<_, _> =
+        summaries.into_iter().map(|summary| (summary.image.record.id, summary)).collect();
+    // With the names that fit the filters, and no others.
+    let images = usage.images.into_iter().filter_map(|image| {
+        let summary = shown.remove(&image.summary.image.record.id)?;
+        Some(ImageUsage { summary, ..image })
+    });
+    Session::print(&image_tree::draw(&images.collect::<Vec<_>>(), &used, expanded))?;
+    Ok(0)
+}
+
+/// Helps who has taken `images` for `image`.
+fn hint(name: &str, session: &Session) {
+    const COMMANDS: &[&str] = &[
+        "build", "history", "import", "inspect", "list", "load", "ls", "prune", "pull", "push", "rm", "save",
+        "tag",
+    ];
+    if session.path == "images" && COMMANDS.contains(&name) {
+        let quoted = format!("No images found matching \"{name}\"");
+        Session::note(&format!("{quoted}: did you mean \"docker image {name}\"?"));
+    }
 }
 
 fn format(args: &ImagesArgs, session: &Session) -> Result<String> {
@@ -115,14 +203,7 @@ fn select(summaries: &mut Vec<Summary>, filters: &Filters, session: &Session) ->
     if filters.is_empty() {
         return Ok(());
     }
-    let mut dangling = None;
-    for value in filters.values("dangling") {
-        dangling = Some(match value.as_str() {
-            "1" | "t" | "true" | "True" | "TRUE" => true,
-            "0" | "f" | "false" | "False" | "FALSE" => false,
-            _ => return Err(Filters::invalid("dangling", value)),
-        });
-    }
+    let dangling = filters.truth("dangling")?;
     let created = |key: &str| -> Result<Option<Timestamp>> {
         let Some(name) = filters.values(key).first() else { return Ok(None) };
         let record = image::resolve(session.store()?, name).map_err(response)?;
@@ -254,6 +335,20 @@ mod tests {
         let web = name("docker.io/site/web", "2");
         for pattern in ["site/web", "site/web:2", "docker.io/site/web", "site/*", "*/web:2", "site/w?b"] {
             assert!(is_called(&web, pattern), "{pattern}");
+        }
+        // Of distribution/reference, `FamiliarMatch`.
+        for (pattern, repository, tag, expected) in [
+            ("foo/**/ba[rz]", "docker.io/library/foo", "latest", false),
+            ("foo/**/ba[rz]", "docker.io/foo/any/bat", "latest", false),
+            ("foo/**/ba[rz]", "docker.io/foo/a/bar", "latest", true),
+            ("foo/**/ba[rz]", "docker.io/foo/b/baz", "latest", true),
+            ("foo/**/ba[rz]", "docker.io/foo/c/baz", "tag", true),
+            ("foo/*/baz:tag", "docker.io/foo/c/baz", "tag", true),
+            ("foo/c/baz:tag", "docker.io/foo/c/baz", "tag", true),
+            ("*/foo/c/baz", "example.com/foo/c/baz", "tag", true),
+            ("example.com/foo/c/baz", "example.com/foo/c/baz", "tag", true),
+        ] {
+            assert_eq!(is_called(&name(repository, tag), pattern), expected, "{pattern} {repository}:{tag}");
         }
         for pattern in ["site/web:1", "web", "site", "*"] {
             assert!(!is_called(&web, pattern), "{pattern}");

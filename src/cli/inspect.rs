@@ -9,10 +9,12 @@ use super::format::template::{Shapes, Template};
 use super::format::{parse, parsing_error};
 use super::grammar::{Arity, Rules};
 use super::report::{coded, response};
+use super::rmi::check_platform;
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, FindError};
 use crate::image::{self, ResolveError};
+use crate::oci::Platform;
 use crate::store::MapKey;
 
 const RULES: Rules = Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] };
@@ -29,7 +31,7 @@ pub(super) const SPEC: Spec = Spec {
         let kind = match args.kind.as_deref() {
             None => Kind::Any,
             Some("container") => Kind::Container,
-            Some("image") => Kind::Image,
+            Some("image") => Kind::Image(None),
             Some(other) => anyhow::bail!("{}", unknown_kind(other)),
         };
         run(&args.names, args.format.as_deref(), kind, args.size, session)
@@ -58,7 +60,9 @@ pub(super) const IMAGE: Spec = Spec {
     define: ImageArgs::augment_args,
     run: |matches, session| {
         let args = ImageArgs::from_arg_matches(matches)?;
-        run(&args.names, args.format.as_deref(), Kind::Image, false, session)
+        let platform = args.platform.as_deref().map(str::parse).transpose()?;
+        let kind = Kind::Image(platform.as_ref());
+        run(&args.names, args.format.as_deref(), kind, false, session)
     },
 };
 
@@ -96,16 +100,20 @@ struct ImageArgs {
     /// Format of the output: json, or a Go template
     #[arg(long, short, value_name = "string")]
     format: Option<String>,
+    /// Inspect the image only if it is for this platform (os[/arch[/variant]])
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
     /// Images
     #[arg(value_name = "IMAGE")]
     names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Kind<'a> {
     Any,
     Container,
-    Image,
+    /// An image, of this platform if there is one.
+    Image(Option<&'a Platform>),
 }
 
 /// What JSON does not tell of containers and images.
@@ -182,7 +190,7 @@ fn unknown_kind(kind: &str) -> String {
     }
 }
 
-fn run(names: &[String], format: Option<&str>, kind: Kind, size: bool, session: &Session) -> Result<u8> {
+fn run(names: &[String], format: Option<&str>, kind: Kind<'_>, size: bool, session: &Session) -> Result<u8> {
     let template = match format {
         None | Some("" | "json") => None,
         Some(text) => Some(parse(text).map_err(|error| coded(64, format!("{error:#}")))?),
@@ -214,9 +222,11 @@ fn run(names: &[String], format: Option<&str>, kind: Kind, size: bool, session: 
 }
 
 /// Finds what a name means and tells everything of it: a container, or else an image.
-fn object(name: &str, kind: Kind, size: bool, session: &Session) -> Result<Value> {
+fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<Value> {
     let store = session.store()?;
-    if kind != Kind::Image {
+    if let Kind::Image(platform) = kind {
+        check_platform(store, name, platform.cloned().as_slice()).map_err(response)?;
+    } else {
         match container::find(store, name) {
             Ok(dir) => return container::inspect(store, &dir, size).map_err(response),
             Err(error) if kind == Kind::Any && error.is::<FindError>() => {}

@@ -9,8 +9,10 @@
 //! completions ([`generate`]) are written from the same definitions.
 
 mod attach;
+mod check;
 mod create;
 mod destination;
+mod df;
 mod exec;
 mod export;
 mod filter;
@@ -19,6 +21,7 @@ mod generate;
 mod grammar;
 mod help;
 mod history;
+mod image_tree;
 mod images;
 mod import;
 mod info;
@@ -28,6 +31,7 @@ mod load;
 mod logs;
 mod pattern;
 mod progress;
+mod prune;
 mod ps;
 mod pull;
 mod rename;

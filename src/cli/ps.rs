@@ -32,7 +32,7 @@ pub(super) const SPEC: Spec = Spec {
     run: |matches, session| run(&PsArgs::from_arg_matches(matches)?, session),
 };
 
-const LIST: List = List {
+pub(super) const LIST: List = List {
     heads: &[
         ("ID", "CONTAINER ID"),
         ("Names", "NAMES"),
@@ -102,7 +102,7 @@ fn run(args: &PsArgs, session: &Session) -> Result<u8> {
         .iter()
         .map(|summary| {
             let sizes = size.then(|| measure(store, summary));
-            row(summary, args, &mut names, sizes, now)
+            row(summary, args.no_trunc, &mut names, sizes, now)
         })
         .collect();
     Session::print(&LIST.render(&format, &rows)?)?;
@@ -243,15 +243,23 @@ impl ImageNames<'_> {
     }
 }
 
+/// Returns rows with what each container has written, for `system df`.
+pub(super) fn sized_rows(containers: &[(Summary, u64)], store: &Store, no_trunc: bool) -> Vec<Row> {
+    let now = Timestamp::now();
+    let mut names = ImageNames { store, known: HashMap::new() };
+    let row = |(summary, size): &(Summary, u64)| row(summary, no_trunc, &mut names, Some((*size, 0)), now);
+    containers.iter().map(row).collect()
+}
+
 fn row(
     summary: &Summary,
-    args: &PsArgs,
+    no_trunc: bool,
     images: &mut ImageNames<'_>,
     sizes: Option<(u64, u64)>,
     now: Timestamp,
 ) -> Row {
     let config = &summary.config;
-    let short = !args.no_trunc;
+    let short = !no_trunc;
     let created: Timestamp = config.created.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let command = command_line(&config.process.argv());
     let names: Vec<String> = mounts(summary)

@@ -117,7 +117,7 @@ fn pull(session: &Session, wanted: &Wanted<'_>, out: Out) -> Result<()> {
 }
 
 /// Says how the registry of an image is reached: by the settings, and Docker's credentials.
-fn access(session: &Session, reference: &Reference) -> Result<Access> {
+pub(super) fn access(session: &Session, reference: &Reference) -> Result<Access> {
     let settings = session.settings()?;
     let mut access = Access { proxies: Proxies::read(|name| std::env::var(name).ok()), ..Access::default() };
     let mut hosts = vec![reference.domain().to_owned()];

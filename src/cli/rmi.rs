@@ -10,6 +10,8 @@ use super::session::Session;
 use super::tree::Spec;
 use crate::container;
 use crate::image::{self, Removed, ResolveError, User};
+use crate::oci::Platform;
+use crate::store::Store;
 
 /// `rmi`
 pub(super) const SPEC: Spec = Spec {
@@ -26,31 +28,58 @@ struct RmiArgs {
     /// Remove what stopped containers use, and what has several names
     #[arg(long, short)]
     force: bool,
-    /// Accepted; images have no parents to keep
-    #[arg(long, hide = true)]
+    /// Do not delete untagged parents, which images here never have
+    #[arg(long)]
     no_prune: bool,
+    /// Remove the image only if it is for this platform (os[/arch[/variant]])
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    platform: Vec<String>,
     /// Images
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
 }
 
+/// Returns all containers, as they stand in the way of removals.
+pub(super) fn users(store: &Store) -> Result<Vec<User>> {
+    let summaries = container::list(store).map_err(response)?;
+    let user = |summary: container::Summary| User {
+        running: summary.status.is_active(),
+        container: summary.config.id,
+        image: summary.config.image,
+    };
+    Ok(summaries.into_iter().map(user).collect())
+}
+
+/// Refuses an image that is for none of the platforms asked for: one has one platform here.
+pub(super) fn check_platform(store: &Store, name: &str, platforms: &[Platform]) -> Result<()> {
+    let record = image::resolve(store, name)?;
+    if platforms.is_empty() {
+        return Ok(());
+    }
+    let found = image::open(store, &record.id)?.config.platform();
+    match platforms.first() {
+        Some(wanted) if !platforms.iter().any(|platform| platform.runs(&found)) => anyhow::bail!(
+            "image with reference {name} was found but does not provide the specified platform ({wanted})"
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn run(args: &RmiArgs, session: &Session) -> Result<u8> {
     let store = session.store()?;
-    let users: Vec<User> = container::list(store)
-        .map_err(response)?
-        .into_iter()
-        .map(|summary| User {
-            running: summary.status.is_active(),
-            container: summary.config.id,
-            image: summary.config.image,
-        })
-        .collect();
+    let users = users(store)?;
+    let platforms: Vec<Platform> = args
+        .platform
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| coded(1, format!("{error}")))?;
     let mut entered = None;
     let mut errors = Vec::new();
     let mut failed = false;
     for name in &args.images {
         // What is not there needs no namespace to be told so.
-        let removed = image::resolve(store, name).and_then(|_| {
+        let removed = check_platform(store, name, &platforms).and_then(|()| {
             if entered.is_none() {
                 entered = Some(enter(session)?);
             }

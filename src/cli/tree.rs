@@ -57,11 +57,14 @@ pub(super) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "ver
 /// Every command.
 pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
+    &super::check::SPEC,
     &super::create::SPEC,
+    &super::df::SPEC,
     &super::exec::SPEC,
     &super::export::SPEC,
     &super::history::SPEC,
     &super::images::SPEC,
+    &super::images::TREE,
     &super::import::SPEC,
     &super::info::SPEC,
     &super::inspect::SPEC,
@@ -70,6 +73,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::kill::SPEC,
     &super::load::SPEC,
     &super::logs::SPEC,
+    &super::prune::IMAGE,
     &super::ps::SPEC,
     &super::pull::SPEC,
     &super::rename::SPEC,
@@ -146,6 +150,9 @@ mod tests {
         assert_eq!(ps.shown("container ps"), "container ls");
         assert_eq!(ps.shown("ps"), "ps");
         let names: Vec<_> = members(Some("image")).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["history", "import", "inspect", "load", "ls", "pull", "rm", "save", "tag"]);
+        assert_eq!(
+            names,
+            ["history", "import", "inspect", "load", "ls", "prune", "pull", "rm", "save", "tag", "tree"]
+        );
     }
 }

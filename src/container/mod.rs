@@ -48,6 +48,6 @@ pub use name::{FindError, NameTaken, find, rename};
 pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
 pub use signal::parse as parse_signal;
-pub use size::measure as size;
+pub use size::{measure as size, tree as tree_size};
 pub use start::{StartError, start};
 pub use status::{Status, observe, observe_and_mend};

@@ -24,7 +24,7 @@ pub fn measure(store: &Store, dir: &ContainerDir, config: &ContainerConfig) -> R
 
 /// Adds up the sizes of the regular files below `root`, each hard-linked one once. What cannot be read, for
 /// belonging to a mapped id, is left out.
-fn tree(root: &Path) -> u64 {
+pub fn tree(root: &Path) -> u64 {
     let mut seen = HashSet::new();
     let mut waiting = vec![root.to_owned()];
     let mut total = 0;

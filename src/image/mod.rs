@@ -8,6 +8,7 @@
 //! namespace; the command enters it before it starts a thread. Looking at images needs no namespace.
 
 mod change;
+mod check;
 mod compression;
 mod config;
 mod credentials;
@@ -34,10 +35,12 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod usage;
 
 use anyhow::{Context, Result};
 
 pub use change::change;
+pub use check::{Check, Connect, Finding, Meter, Outcome, Report, Stand, check};
 pub use config::{Configuration, Defaults, History, RootFs};
 pub use credentials::credentials;
 pub use hello::{HELLO_NAME, hello, is_hello};
@@ -48,10 +51,11 @@ pub use list::{Row, Summary, familiar, history, inspect, list, size};
 pub use load::{Input, Loaded, load};
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
-pub use remove::{Conflict, Removed, User, remove};
+pub use remove::{Conflict, Pruned, Removed, User, prune, remove};
 pub use resolve::{ResolveError, name_of, resolve, tag};
 pub use save::{Format, Saving, choose as choose_to_save};
 pub use unpack::Owners;
+pub use usage::{ImageUsage, Usage, usage};
 
 use crate::oci::Digest;
 use crate::store::{ImageRecord, Store};

@@ -4,14 +4,14 @@
 //! name goes the image, and with the image what only it holds. Containers made from an image keep its
 //! layers whatever happens to it (their pins say so), so `force` never breaks one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::list::familiar;
+use super::list::{Summary, familiar, list};
 use super::resolve::{name_of, resolve};
 use crate::oci::{Digest, Reference};
-use crate::store::{ImageRecord, Name, Store, sweep};
+use crate::store::{ImageRecord, Mode, Name, Store, sweep_under};
 
 /// A container, as far as it stands in the way of a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub enum Conflict {
 /// what has several names. `users` are all containers. The process is in the
 /// ancestor user namespace, for layers hold files of many owners.
 pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<Vec<Removed>> {
+    // Nobody gives the image another name meanwhile, or brings it in again.
+    let gc = store.lock("gc", Mode::Exclusive)?;
     let image = resolve(store, text)?;
     let mut removal = Removal { store, image: &image, force, users, done: Vec::new() };
     let hex = image.id.hex();
@@ -84,10 +86,52 @@ pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<
     result?;
     let mut done = done;
     if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
-        let freed = sweep(store)?;
+        let freed = sweep_under(store, gc)?;
         done.extend(chain_ids(&image.layers, &freed.layers).into_iter().map(Removed::Deleted));
     }
     Ok(done)
+}
+
+/// What a prune did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Its steps, in order.
+    pub done: Vec<Removed>,
+    /// The bytes that it freed, of layers and of blobs.
+    pub bytes: u64,
+}
+
+/// Removes all images that no container was made from and that fit `wanted`; with `tagged` also those that
+/// have a tag. `users` are all containers. The process is in the ancestor user namespace.
+pub fn prune(
+    store: &Store,
+    tagged: bool,
+    wanted: &dyn Fn(&Summary) -> bool,
+    users: &[User],
+) -> Result<Pruned> {
+    let gc = store.lock("gc", Mode::Exclusive)?;
+    let used: BTreeSet<Digest> = users.iter().map(|user| user.image).collect();
+    let unused = |summary: &Summary| {
+        !used.contains(&summary.image.record.id) && (tagged || summary.tags.is_empty()) && wanted(summary)
+    };
+    let mut removed = Vec::new();
+    for summary in list(store)?.into_iter().filter(unused) {
+        let image = summary.image.record;
+        let mut removal = Removal { store, image: &image, force: false, users, done: Vec::new() };
+        removal.delete()?;
+        removed.push((removal.done, image.layers));
+    }
+    // Also without an image to remove, what is left of earlier ones is freed.
+    store.rebuild_index()?;
+    let mut freed = sweep_under(store, gc)?;
+    let mut pruned = Pruned { done: Vec::new(), bytes: freed.total() };
+    for (done, layers) in removed {
+        pruned.done.extend(done);
+        pruned.done.extend(chain_ids(&layers, &freed.layers).into_iter().map(Removed::Deleted));
+        // A layer of two images is told of once.
+        freed.layers.retain(|layer, _| !layers.contains(layer));
+    }
+    Ok(pruned)
 }
 
 struct Removal<'a> {
@@ -195,7 +239,7 @@ fn short(id: &str) -> String {
 
 /// Returns the chain ids (image-spec, config.md, "Layer ChainID") of those layers that are gone, the
 /// topmost first.
-fn chain_ids(layers: &[Digest], gone: &BTreeSet<Digest>) -> Vec<Digest> {
+fn chain_ids(layers: &[Digest], gone: &BTreeMap<Digest, u64>) -> Vec<Digest> {
     let mut chain: Option<Digest> = None;
     let mut found = Vec::new();
     for diff_id in layers {
@@ -204,7 +248,7 @@ fn chain_ids(layers: &[Digest], gone: &BTreeSet<Digest>) -> Vec<Digest> {
             Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
         };
         chain = Some(id);
-        if gone.contains(diff_id) {
+        if gone.contains_key(diff_id) {
             found.push(id);
         }
     }
@@ -321,10 +365,29 @@ mod tests {
     }
 
     #[test]
+    fn prunes_what_nobody_uses() {
+        let bench = bench(&[]);
+        let users = |used: bool| {
+            let user = User { container: "c".repeat(64), image: bench.id, running: false };
+            used.then_some(user).into_iter().collect::<Vec<_>>()
+        };
+        let nothing = Pruned::default();
+        assert_eq!(prune(&bench.store, false, &|_| true, &users(false)).unwrap(), nothing, "it has a tag");
+        assert_eq!(prune(&bench.store, true, &|_| true, &users(true)).unwrap(), nothing);
+        assert_eq!(prune(&bench.store, true, &|_| false, &users(false)).unwrap(), nothing);
+        let size = crate::image::size(&bench.store, &bench.store.image(&bench.id).unwrap().unwrap()).unwrap();
+        let blobs: u64 = bench.store.blobs().unwrap().iter().map(|(_, size)| size).sum();
+        let pruned = prune(&bench.store, true, &|_| true, &users(false)).unwrap();
+        assert_eq!(pruned.done.len(), 3, "a name, the image and its layer: {pruned:?}");
+        assert_eq!(pruned.bytes, size + blobs);
+        assert!(!bench.has());
+    }
+
+    #[test]
     fn tells_chain_ids() {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let top = Digest::of(format!("{a} {b}").as_bytes());
-        assert_eq!(chain_ids(&[a, b], &[a, b].into()), [top, a]);
-        assert_eq!(chain_ids(&[a, b], &[b].into()), [top]);
+        assert_eq!(chain_ids(&[a, b], &[(a, 1), (b, 1)].into()), [top, a]);
+        assert_eq!(chain_ids(&[a, b], &[(b, 1)].into()), [top]);
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::oci::{Digest, ParseReferenceError, Reference};
-use crate::store::{ImageRecord, Name, Selector, Store};
+use crate::store::{ImageRecord, Mode, Name, Selector, Store};
 
 /// Why a text means no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,8 @@ pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
         .with_context(|| format!("Error parsing reference: \"{target}\" is not a valid repository/tag"))?;
     anyhow::ensure!(target.digest().is_none(), "refusing to create a tag with a digest reference");
     let target = name_of(&target);
+    // A removal of the image happens before or after, not between these lines.
+    let _gc = store.lock("gc", Mode::Shared)?;
     let image = resolve(store, source)?;
     // The digest that a registry knows the image by goes with the name only if the name had it already.
     store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: image.manifest })?;

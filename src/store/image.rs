@@ -68,9 +68,16 @@ impl Store {
     /// the store (OCI image-layout). Never read by coracle itself.
     pub fn rebuild_index(&self) -> Result<()> {
         let _lock = self.lock("index", super::Mode::Exclusive)?;
+        replace(&self.root().join("index.json"), &self.index()?, false)
+    }
+
+    /// Returns what `index.json` is to hold. The lock `index` is held.
+    pub(super) fn index(&self) -> Result<Vec<u8>> {
         let names = self.refs()?;
         let mut manifests = Vec::new();
-        for image in self.images()? {
+        let mut images = self.images()?;
+        images.sort_by_key(|image| image.id);
+        for image in images {
             let descriptor = |name: Option<String>| {
                 let mut entry = serde_json::json!({
                     "mediaType": image.media_type, "digest": image.manifest, "size": image.size,
@@ -95,6 +102,6 @@ impl Store {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": manifests,
         });
-        replace(&self.root().join("index.json"), &serde_json::to_vec(&index)?, false)
+        Ok(serde_json::to_vec(&index)?)
     }
 }

@@ -64,6 +64,21 @@ impl Store {
 }
 
 impl Layers {
+    /// Returns the mapping's key.
+    pub fn map(&self) -> MapKey {
+        MapKey(self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    }
+
+    /// Returns the diff-ids of the layers that are here.
+    pub fn list(&self) -> Result<Vec<Digest>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if super::record::absent(&error) => return Ok(Vec::new()),
+            other => other.with_context(|| format!("read {}", self.dir.display()))?,
+        };
+        let ids = entries.flatten().filter_map(|entry| Digest::from_hex(entry.file_name().to_str()?).ok());
+        Ok(ids.collect())
+    }
+
     /// Returns the directory of one layer, whether it exists or not: `tree` and `layer.json` lie in it.
     pub fn dir(&self, diff_id: &Digest) -> PathBuf {
         self.dir.join(diff_id.hex())

@@ -33,6 +33,7 @@
 //!    and are synced one by one, unless the container is to be removed when it ends.
 
 mod blob;
+mod check;
 mod claim;
 mod image;
 mod layer;
@@ -50,15 +51,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use check::{Broken, Derived, Records};
 pub use claim::Claim;
 pub use image::ImageRecord;
 pub use layer::{LayerRecord, Layers, MapKey};
 pub use pin::Pin;
 pub use record::{read_json, replace_json, replace_json_synced, write_json_new};
 pub use reference::{Name, RefRecord, Selector};
-pub use remove::{remove_tree, remove_tree_at};
+pub use remove::{remove_tree, remove_tree_at, remove_trees};
 pub use staged::Staged;
-pub use sweep::{Freed, sweep, sweep_staging};
+pub use sweep::{Freed, sweep, sweep_staging, sweep_under};
 
 pub use crate::sys::lock::{Lock, Mode};
 
@@ -113,7 +115,7 @@ impl Store {
         {
             make(self.root.join(name))?;
         }
-        self.write_new("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.write_new("oci-layout", check::LAYOUT)?;
         self.write_new(
             "index.json",
             br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,

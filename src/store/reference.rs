@@ -122,13 +122,29 @@ impl Store {
     /// Loads all names with what they mean, sorted.
     pub fn refs(&self) -> Result<Vec<(Name, RefRecord)>> {
         let mut found = Vec::new();
-        walk(&self.refs_dir(), "", &mut found)?;
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        self.visit_refs(&mut |name, path| {
+            if let Some(name) = name
+                && let Some(record) = read_json(path)?
+            {
+                found.push((name, record));
+            }
+            Ok(())
+        })?;
+        found.sort_by(|a: &(Name, RefRecord), b| a.0.cmp(&b.0));
         Ok(found)
+    }
+
+    /// Calls `visit` with every file among the names, in no order, and with the name that it is of; without one
+    /// for a file that a killed command has left half-written.
+    pub(super) fn visit_refs(&self, visit: Visit<'_>) -> Result<()> {
+        walk(&self.refs_dir(), "", visit)
     }
 }
 
-fn walk(dir: &Path, repository: &str, found: &mut Vec<(Name, RefRecord)>) -> Result<()> {
+/// What is told of a file among the names.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Option<Name>, &Path) -> Result<()>;
+
+fn walk(dir: &Path, repository: &str, visit: Visit<'_>) -> Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if absent(&error) => return Ok(()),
@@ -137,20 +153,13 @@ fn walk(dir: &Path, repository: &str, found: &mut Vec<(Name, RefRecord)>) -> Res
     for entry in entries {
         let entry = entry.with_context(|| format!("read {}", dir.display()))?;
         let Ok(leaf) = entry.file_name().into_string() else { continue };
-        let selector = if leaf.contains(".new-") {
-            continue;
-        } else if let Some(tag) = leaf.strip_prefix(':') {
-            Selector::Tag(tag.to_owned())
-        } else if let Some(hex) = leaf.strip_prefix('@') {
-            let Ok(digest) = Digest::from_hex(hex) else { continue };
-            Selector::Digest(digest)
-        } else {
+        if leaf.contains(".new-") {
+            visit(None, &entry.path())?;
+        } else if let Some(selector) = Selector::of_leaf(&leaf) {
+            visit(Some(Name { repository: repository.to_owned(), selector }), &entry.path())?;
+        } else if !leaf.starts_with('@') {
             let below = if repository.is_empty() { leaf } else { format!("{repository}/{leaf}") };
-            walk(&entry.path(), &below, found)?;
-            continue;
-        };
-        if let Some(record) = read_json(&entry.path())? {
-            found.push((Name { repository: repository.to_owned(), selector }, record));
+            walk(&entry.path(), &below, visit)?;
         }
     }
     Ok(())

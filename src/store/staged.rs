@@ -25,15 +25,7 @@ impl Store {
     pub fn stage(&self) -> Result<Staged> {
         // A sweep must not see the directory before its lock is held.
         let _gc = self.lock("gc", Mode::Shared)?;
-        let dir = self.staging().join(random_name());
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .with_context(|| format!("create {}", dir.display()))?;
-        let lock = Lock::try_take(&dir.join("lock"), Mode::Exclusive)
-            .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()))
-            .with_context(|| format!("lock {}", dir.display()))?;
-        Ok(Staged { dir, _lock: lock })
+        Staged::new_under_gc(self)
     }
 
     /// Publishes a staged file as the blob `digest`, which the caller has verified. A blob that is there
@@ -48,6 +40,24 @@ impl Store {
 }
 
 impl Staged {
+    /// Makes a new staging directory. The lock `gc` is held, shared or not.
+    pub(super) fn new_under_gc(store: &Store) -> Result<Self> {
+        let dir = store.staging().join(random_name());
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .with_context(|| format!("create {}", dir.display()))?;
+        let lock = Lock::try_take(&dir.join("lock"), Mode::Exclusive)
+            .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()));
+        match lock {
+            Ok(lock) => Ok(Self { dir, _lock: lock }),
+            Err(error) => {
+                let _ = fs::remove_dir(&dir);
+                Err(error).with_context(|| format!("lock {}", dir.display()))
+            }
+        }
+    }
+
     /// Returns the path of a thing called `name` in this directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)

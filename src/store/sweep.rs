@@ -3,30 +3,41 @@
 //! Runs under the exclusive `gc` lock, so that no pin can appear meanwhile. Layers and staging hold files of
 //! mapped owners: the caller has entered the ancestor user namespace.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Lock, Mode, Pin, Store, remove_tree};
+use super::{Lock, Mode, Pin, Staged, Store, remove_trees};
 use crate::oci::{Digest, image};
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Freed {
-    /// The diff-ids of removed layers.
-    pub layers: BTreeSet<Digest>,
+    /// The removed layers by their diff-ids, with the sizes of their files added up.
+    pub layers: BTreeMap<Digest, u64>,
     /// The number of removed blobs.
     pub blobs: u64,
-    /// Bytes of removed blobs. (Layers are counted by their owner, before.)
+    /// The sizes of removed blobs added up.
     pub bytes: u64,
+}
+
+impl Freed {
+    /// Returns all that was freed, in bytes.
+    pub fn total(&self) -> u64 {
+        self.bytes + self.layers.values().sum::<u64>()
+    }
 }
 
 /// Removes every blob, layer and staging directory that no image, container or living process holds.
 pub fn sweep(store: &Store) -> Result<Freed> {
-    let gc = store.lock("gc", Mode::Exclusive)?;
+    sweep_under(store, store.lock("gc", Mode::Exclusive)?)
+}
+
+/// Does so under the exclusive lock `gc`, which the caller has taken. What is to go is moved out of sight under
+/// the lock and removed after it is given up: unlinking can take seconds, and nobody else has to wait.
+pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
     let mut keep = Pin::default();
     // What is being made moves out of staging without this lock: looked at first, it is seen here or there.
     let (living, mut dead) = staging(store)?;
@@ -41,38 +52,60 @@ pub fn sweep(store: &Store) -> Result<Freed> {
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
     }
+    let mut graves = Graves::new(store);
     let mut freed = Freed::default();
     for path in entries(&store.root().join("blobs/sha256"))? {
         let digest = path.file_name().and_then(|name| Digest::from_hex(name.to_str()?).ok());
         if digest.is_none_or(|digest| keep.blobs.contains(&digest)) {
             continue;
         }
-        let bytes = fs::metadata(&path).map_or(0, |meta| meta.blocks() * 512);
-        if fs::remove_file(&path).is_ok() {
+        let bytes = fs::metadata(&path).map_or(0, |meta| meta.len());
+        if graves.bury(&path) || fs::remove_file(&path).is_ok() {
             freed.blobs += 1;
             freed.bytes += bytes;
         }
     }
-    for map in entries(&store.root().join("layers"))? {
-        for layer in entries(&map)? {
-            let digest = layer.file_name().and_then(|name| Digest::from_hex(name.to_str()?).ok());
-            if let Some(digest) = digest.filter(|digest| !keep.layers.contains(digest)) {
-                // Out of sight in one step; a crash in the middle of the removal leaves staging, not half a layer.
-                let grave = store.staging().join(format!("layer-{}", super::staged::random_name()));
-                if fs::rename(&layer, &grave).is_ok() {
-                    freed.layers.insert(digest);
-                    dead.push(grave);
-                }
+    for layers in store.all_layers()? {
+        for digest in layers.list()?.into_iter().filter(|digest| !keep.layers.contains(digest)) {
+            let size = layers.record(&digest).ok().flatten().map_or(0, |record| record.size);
+            // Out of sight in one step; a crash in the middle of the removal leaves staging, not half a layer.
+            if graves.bury(&layers.dir(&digest)) {
+                *freed.layers.entry(digest).or_default() += size;
             }
         }
     }
     drop(gc);
     store.sweep_claims();
-    for dir in dead {
-        // What resists is tried again by the next sweep.
-        let _ = remove_tree(&dir);
-    }
+    dead.extend(graves.full);
+    remove_trees(dead);
     Ok(freed)
+}
+
+/// Where things lie between their removal from sight and from the disk.
+struct Graves<'a> {
+    store: &'a Store,
+    /// Held, so that nobody else takes what lies in it for left behind, and waits for its removal. Without
+    /// room for a directory there is none, and things lie in staging itself.
+    yard: Option<Staged>,
+    full: Vec<PathBuf>,
+}
+
+impl<'a> Graves<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { store, yard: Staged::new_under_gc(store).ok(), full: Vec::new() }
+    }
+
+    /// Moves something out of sight; returns `false` if that cannot be done.
+    fn bury(&mut self, path: &Path) -> bool {
+        let name = super::staged::random_name();
+        let grave = match &self.yard {
+            Some(yard) => yard.path(&name),
+            None => self.store.staging().join(format!("removed-{name}")),
+        };
+        let moved = fs::rename(path, &grave).is_ok();
+        self.full.extend(moved.then_some(grave));
+        moved
+    }
 }
 
 /// Removes the staging directories that a killed command has left. Returns at once if there is none at all.
@@ -83,18 +116,18 @@ pub fn sweep_staging(store: &Store) -> Result<()> {
     let gc = store.lock("gc", Mode::Exclusive)?;
     let (_, dead) = staging(store)?;
     drop(gc);
-    for dir in dead {
-        // What resists is tried again by the next sweep.
-        let _ = remove_tree(&dir);
-    }
+    // What resists is tried again by the next sweep.
+    remove_trees(dead);
     Ok(())
 }
 
 /// Returns the staging directories that somebody is at work in, then those of nobody. The exclusive `gc`
 /// lock is held.
 fn staging(store: &Store) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    // A plain file is of a store that is being laid out, which takes no lock.
-    let dirs = entries(&store.staging())?.into_iter().filter(|path| path.is_dir());
+    // A plain file is of a store that is being laid out, which takes no lock, or a blob that was being removed.
+    let is_grave =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("removed-"));
+    let dirs = entries(&store.staging())?.into_iter().filter(|path| path.is_dir() || is_grave(path));
     Ok(dirs.partition(|dir| Lock::is_held(&dir.join("lock")).unwrap_or(false)))
 }
 
@@ -173,7 +206,7 @@ mod tests {
         fs::create_dir(store.staging().join("dead")).unwrap();
 
         let freed = sweep(&store).unwrap();
-        assert_eq!((freed.blobs, freed.layers), (1, [stray].into()));
+        assert_eq!((freed.blobs, freed.layers), (1, [(stray, 0)].into()));
         assert!(layers.has(&used) && layers.has(&pinned) && store.blob_size(&wanted).is_some());
         fs::create_dir(store.staging().join("dead")).unwrap();
         sweep_staging(&store).unwrap();

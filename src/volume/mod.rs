@@ -52,6 +52,18 @@ pub fn load(store: &Store, name: &str) -> Result<Option<VolumeRecord>> {
     read_json(&store.volumes().join(name).join("volume.json"))
 }
 
+/// Loads the records of all volumes, sorted by name. One that cannot be read, or that vanishes, is left out.
+pub fn list(store: &Store) -> Result<Vec<VolumeRecord>> {
+    let dir = store.volumes();
+    let mut records: Vec<VolumeRecord> = fs::read_dir(&dir)
+        .with_context(|| format!("read {}", dir.display()))?
+        .flatten()
+        .filter_map(|entry| load(store, entry.file_name().to_str()?).ok().flatten())
+        .collect();
+    records.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(records)
+}
+
 /// Makes a volume unless it exists. Returns whether it was made.
 pub fn ensure(store: &Store, record: &VolumeRecord) -> Result<bool> {
     check_name(&record.name)?;
@@ -114,7 +126,8 @@ mod tests {
         assert!(ensure(&store, &record).unwrap());
         assert!(!ensure(&store, &record).unwrap());
         assert!(is_empty(&data(&store, "db")));
-        assert_eq!(load(&store, "db").unwrap(), Some(record));
+        assert_eq!(load(&store, "db").unwrap().as_ref(), Some(&record));
+        assert_eq!(list(&store).unwrap(), [record]);
         remove(&store, "db").unwrap();
         assert_eq!(load(&store, "db").unwrap(), None);
     }

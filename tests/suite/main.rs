@@ -9,8 +9,10 @@
 mod support;
 
 mod architecture;
+mod check;
 mod cli;
 mod crash;
+mod df;
 mod exec;
 mod hostile;
 mod images;
@@ -18,6 +20,7 @@ mod inspect;
 mod levels;
 mod lifecycle;
 mod logs;
+mod prune;
 mod ps;
 mod pull;
 mod race;
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         ("ps", ps::TESTS),
         ("inspect", inspect::TESTS),
         ("images", images::TESTS),
+        ("check", check::TESTS),
+        ("df", df::TESTS),
+        ("prune", prune::TESTS),
         ("pull", pull::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),

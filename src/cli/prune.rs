@@ -1,0 +1,107 @@
+//! `image prune`
+
+use std::fmt::Write as _;
+use std::io::BufRead as _;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, FromArgMatches};
+use jiff::Timestamp;
+
+use super::filter::{Filters, parse_filter};
+use super::format::moment;
+use super::format::units::human_size;
+use super::grammar::{Arity, Rules};
+use super::pull::enter;
+use super::report::response;
+use super::rmi::users;
+use super::session::Session;
+use super::tree::Spec;
+use crate::image::{self, Removed, Summary};
+
+/// `image prune`
+pub(super) const IMAGE: Spec = Spec {
+    paths: &["image prune"],
+    about: "Remove unused images",
+    usage: "[OPTIONS]",
+    rules: Rules { arity: Arity::None, interspersed: true, absent: &[] },
+    define: ImageArgs::augment_args,
+    run: |matches, session| images(&ImageArgs::from_arg_matches(matches)?, session),
+};
+
+const FILTERS: &[&str] = &["dangling", "label", "label!", "until"];
+
+#[derive(Debug, Args)]
+struct ImageArgs {
+    /// Remove all unused images, not only those without a tag
+    #[arg(long, short)]
+    all: bool,
+    /// Remove only what fits (name=value): until, label, label!
+    #[arg(long, value_name = "filter", value_parser = parse_filter)]
+    filter: Vec<(String, String)>,
+    /// Do not ask
+    #[arg(long, short)]
+    force: bool,
+}
+
+fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
+    let warning = if args.all {
+        "WARNING! This will remove all images without at least one container associated to them."
+    } else {
+        "WARNING! This will remove all dangling images."
+    };
+    let filters = Filters::new(&args.filter, FILTERS)?;
+    let until = until(&filters)?;
+    let dangling = match filters.truth("dangling")? {
+        Some(true) if args.all => return Err(Filters::invalid("dangling", "true")),
+        dangling => dangling.unwrap_or(!args.all),
+    };
+    if !args.force && !confirm(warning)? {
+        return Ok(0);
+    }
+    let store = session.store()?;
+    let users = users(store)?;
+    let (_ancestor, _) = enter(session)?;
+    let wanted = |summary: &Summary| {
+        let config = &summary.image.config;
+        let created: Option<Timestamp> = config.created.as_deref().and_then(|text| text.parse().ok());
+        until.is_none_or(|until| created.is_some_and(|created| created <= until))
+            && filters.labels(|key| config.config.labels.get(key).map(String::as_str))
+            && filters.no_labels(|key| config.config.labels.get(key).map(String::as_str))
+    };
+    let pruned = image::prune(store, !dangling, &wanted, &users).map_err(response)?;
+    let mut text = String::new();
+    if !pruned.done.is_empty() {
+        text.push_str("Deleted Images:\n");
+        for step in &pruned.done {
+            let _ = match step {
+                Removed::Untagged(name) => writeln!(text, "untagged: {name}"),
+                Removed::Deleted(id) => writeln!(text, "deleted: {id}"),
+            };
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(text, "Total reclaimed space: {}", human_size(pruned.bytes, 4));
+    Session::print(&text)?;
+    Ok(0)
+}
+
+/// Returns the moment of the filter `until`, of which there may be one.
+fn until(filters: &Filters) -> Result<Option<Timestamp>> {
+    match filters.values("until") {
+        [] => Ok(None),
+        [text] => {
+            let moment = moment::read(text, Timestamp::now());
+            moment.map(Some).map_err(|error| response(anyhow!("{error}")))
+        }
+        _ => Err(response(anyhow!("more than one until filter specified"))),
+    }
+}
+
+/// Asks whether to go on. Only `y` is yes.
+fn confirm(warning: &str) -> Result<bool> {
+    Session::print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
+    let mut answer = String::new();
+    // What cannot be read is no consent.
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

@@ -52,6 +52,10 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
     }
+    // Whoever writes a record holds the lock, too: what is half-written now is nobody's.
+    for path in store.records()?.leftovers {
+        let _ = fs::remove_file(path);
+    }
     let mut graves = Graves::new(store);
     let mut freed = Freed::default();
     for path in entries(&store.root().join("blobs/sha256"))? {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::harness::{Test, tests};
+use crate::support::image::Compression;
 use crate::support::process::is_dead;
+use crate::support::registry::Registry;
 use crate::support::{Image, Layer, Sandbox, wait_until};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -21,6 +23,9 @@ pub(crate) const TESTS: &[Test] = tests![
     killing_rm_at_any_moment,
     killing_create_leaves_no_stuck_name,
     a_supervisor_that_stands_still_is_seen,
+    killing_pull_at_any_moment,
+    killing_rmi_and_prune_at_any_moment,
+    killing_load_leaves_a_sound_store,
 ];
 
 fn running() -> Sandbox {
@@ -241,4 +246,90 @@ fn a_supervisor_that_stands_still_is_seen() {
     supervisors[0].kill(Signal::SIGCONT);
     sandbox.run(["stop", "-t", "0", "cc"]).success();
     mends(&sandbox);
+}
+
+/// An image of several layers with many files, so that its way in and out has many steps.
+fn of_many_steps(mark: &str) -> Image {
+    let mut image = Image::busybox().compression(Compression::Gzip);
+    for layer in 0..3 {
+        let mut many = Layer::new().file("/mark", mark);
+        for n in 0..150 {
+            many = many.file(&format!("/many/{layer}/{n}"), format!("{mark}{layer}{n}").repeat(2000));
+        }
+        image = image.layer(&many);
+    }
+    image
+}
+
+fn killing_pull_at_any_moment() {
+    let registry = Registry::start();
+    let blobs = of_many_steps("pulled").blobs();
+    for blob in blobs.layers.iter().chain([&blobs.config]) {
+        registry.blob(blob.bytes.clone());
+    }
+    registry.manifest("team/box", "v1", &blobs.manifest.media_type, blobs.manifest.bytes);
+    let reference = format!("{}/team/box:v1", registry.host());
+    let sandbox = Sandbox::new().busybox();
+    kill_after_delays(&sandbox, &["pull", &reference], b"", |delay| {
+        crate::check::clean(&sandbox);
+        if delay % 10 == 0 {
+            // It goes on from whatever was left.
+            sandbox.run(["pull", &reference]).success();
+            crate::check::clean(&sandbox);
+            sandbox.run(["run", "--rm", &reference, "cat", "/mark"]).stdout("pulled").success();
+            sandbox.run(["rmi", &reference]).success();
+        }
+    });
+    sandbox.run(["pull", &reference]).success();
+    sandbox.run(["rmi", &reference]).success();
+    crate::check::clean(&sandbox);
+    nothing_is_left_over(&sandbox);
+}
+
+fn killing_rmi_and_prune_at_any_moment() {
+    let sandbox = Sandbox::new().busybox();
+    let archive = of_many_steps("loaded").docker_archive("box:1");
+    for words in [&["rmi", "box:1"][..], &["image", "prune", "-af", "--filter", "label!=absent"]] {
+        sandbox.run(["create", "--name", "cc", "busybox"]).success();
+        sandbox.command(["load", "-q"]).stdin(archive.clone()).run().success();
+        kill_after_delays(&sandbox, words, b"", |_| {
+            crate::check::clean(&sandbox);
+            let outcome = sandbox.run(["run", "--rm", "--pull", "never", "box:1", "cat", "/mark"]);
+            if outcome.code == Some(0) {
+                outcome.stdout("loaded");
+            } else {
+                outcome.code(125).stderr_contains("No such image");
+                sandbox.command(["load", "-q"]).stdin(archive.clone()).run().success();
+                sandbox.run(["run", "--rm", "box:1", "cat", "/mark"]).stdout("loaded").success();
+            }
+        });
+        sandbox.run(["rm", "cc"]).success();
+        sandbox.run(["rmi", "box:1"]).success();
+        crate::check::clean(&sandbox);
+        nothing_is_left_over(&sandbox);
+    }
+    sandbox.run(["image", "prune", "-af"]).success();
+    for dir in ["layers", "blobs/sha256", "images"] {
+        let left = crate::hostile::listing(&sandbox.store().join(dir));
+        assert!(left.iter().all(|path| path.len() == 16), "{dir}: {left:?}");
+    }
+}
+
+fn killing_load_leaves_a_sound_store() {
+    let sandbox = Sandbox::new().busybox();
+    let archive = of_many_steps("loaded").docker_archive("box:1");
+    kill_after_delays(&sandbox, &["load"], &archive, |_| crate::check::clean(&sandbox));
+    sandbox.command(["load", "-q"]).stdin(archive).run().success();
+    sandbox.run(["run", "--rm", "box:1", "cat", "/mark"]).stdout("loaded").success();
+    crate::check::clean(&sandbox);
+    sandbox.run(["rmi", "box:1"]).success();
+    nothing_is_left_over(&sandbox);
+}
+
+/// Claims that the commands after a killed one have cleaned up behind it.
+fn nothing_is_left_over(sandbox: &Sandbox) {
+    let outcome = sandbox.run(["system", "check"]);
+    assert!(!outcome.success().error_text().contains("killed"), "{outcome}");
+    let left: Vec<_> = std::fs::read_dir(sandbox.store().join("staging")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -117,18 +117,26 @@ complete -c coracle -n "__fish_coracle_using_subcommand export" -s o -l output -
 complete -c coracle -n "__fish_coracle_using_subcommand history" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand history" -s H -l human -d 'Print sizes and times so that people can read them' -r -f -a "true\t''
 false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand history" -l platform -d 'Show the history of the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand history" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand history" -s q -l quiet -d 'Only show image IDs'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -s f -l filter -d 'Show only what fits (name=value)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand images" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand images" -s a -l all -d 'Show all images; there are none in between to hide'
+complete -c coracle -n "__fish_coracle_using_subcommand images" -s a -l all -d 'Show all images, also those without a name'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -l digests -d 'Show digests'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -s q -l quiet -d 'Only show image IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand images" -l tree -d 'List images as a tree, with their platforms'
 complete -c coracle -n "__fish_coracle_using_subcommand import" -s c -l change -d 'Apply a Dockerfile instruction to the image' -r
 complete -c coracle -n "__fish_coracle_using_subcommand import" -s m -l message -d 'Remark for the image\'s history' -r
 complete -c coracle -n "__fish_coracle_using_subcommand import" -l platform -d 'Platform of the image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from info" -f -a "info" -d 'Display system-wide information'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "check" -d 'Check that everything in the store is there and is what it is called'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "df" -d 'Show disk usage'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "info" -d 'Display system-wide information'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l quick -d 'Believe content whose size is right'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l repair -d 'Make right what is wrong: fetch bad blobs again, unpack bad layers anew'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -s v -l verbose -d 'Show every image, container and volume'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
@@ -161,8 +169,9 @@ complete -c coracle -n "__fish_coracle_using_subcommand restart" -s t -l timeout
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s f -l force -d 'Kill a running container first'
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s l -l link -d 'Remove links, which there are none of'
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s v -l volumes -d 'Remove the unnamed volumes of the container, too'
+complete -c coracle -n "__fish_coracle_using_subcommand rmi" -l platform -d 'Remove the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand rmi" -s f -l force -d 'Remove what stopped containers use, and what has several names'
-complete -c coracle -n "__fish_coracle_using_subcommand rmi" -l no-prune -d 'Accepted; images have no parents to keep'
+complete -c coracle -n "__fish_coracle_using_subcommand rmi" -l no-prune -d 'Do not delete untagged parents, which images here never have'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l annotation -d 'Add an annotation for the runtime' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s a -l attach -d 'Attach to STDIN, STDOUT or STDERR' -r
@@ -217,49 +226,62 @@ complete -c coracle -n "__fish_coracle_using_subcommand start" -s a -l attach -d
 complete -c coracle -n "__fish_coracle_using_subcommand start" -s i -l interactive -d 'Attach STDIN'
 complete -c coracle -n "__fish_coracle_using_subcommand stop" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand stop" -s t -l timeout -d 'Seconds to wait before killing the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "history" -d 'Show the history of an image'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "ls" -d 'List images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "list" -d 'List images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "import" -d 'Import the contents from a tarball to create a filesystem image'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "inspect" -d 'Display detailed information on one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "load" -d 'Load an image from a tar archive or STDIN'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "pull" -d 'Download an image from a registry'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "rm" -d 'Remove one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "remove" -d 'Remove one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "save" -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list import inspect load pull rm remove save tag" -f -a "tag" -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "history" -d 'Show the history of an image'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "ls" -d 'List images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "list" -d 'List images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "tree" -d 'List images as a tree, with their platforms'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "import" -d 'Import the contents from a tarball to create a filesystem image'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "inspect" -d 'Display detailed information on one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "load" -d 'Load an image from a tar archive or STDIN'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "prune" -d 'Remove unused images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "pull" -d 'Download an image from a registry'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "rm" -d 'Remove one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "remove" -d 'Remove one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "save" -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull rm remove save tag" -f -a "tag" -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -s H -l human -d 'Print sizes and times so that people can read them' -r -f -a "true\t''
 false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -l platform -d 'Show the history of the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -s q -l quiet -d 'Only show image IDs'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'Show only what fits (name=value)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'Show all images; there are none in between to hide'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'Show all images, also those without a name'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -l digests -d 'Show digests'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Only show image IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from ls" -l tree -d 'List images as a tree, with their platforms'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -s f -l filter -d 'Show only what fits (name=value)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -s a -l all -d 'Show all images; there are none in between to hide'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -s a -l all -d 'Show all images, also those without a name'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -l digests -d 'Show digests'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Only show image IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from list" -l tree -d 'List images as a tree, with their platforms'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from tree" -s f -l filter -d 'Show only what fits (name=value)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from tree" -s a -l all -d 'Show all images, also those without a name'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from import" -s c -l change -d 'Apply a Dockerfile instruction to the image' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from import" -s m -l message -d 'Remark for the image\'s history' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from import" -l platform -d 'Platform of the image' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from inspect" -l platform -d 'Inspect the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Suppress the load output'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until, label, label!' -r
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused images, not only those without a tag'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -s a -l all-tags -d 'Download every tag of the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Suppress everything but the image\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -l platform -d 'Remove the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove what stopped containers use, and what has several names'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -l no-prune -d 'Accepted; images have no parents to keep'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -l no-prune -d 'Do not delete untagged parents, which images here never have'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from remove" -l platform -d 'Remove the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from remove" -s f -l force -d 'Remove what stopped containers use, and what has several names'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from remove" -l no-prune -d 'Accepted; images have no parents to keep'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from remove" -l no-prune -d 'Do not delete untagged parents, which images here never have'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -l format -d 'docker-archive, oci-archive, oci-dir or docker-dir' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -s o -l output -d 'Write to a file (or, for a format of directories, a directory), instead of STDOUT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -l platform -d 'Save only the given platforms: a comma-separated list of os[/arch[/variant]]' -r

@@ -274,6 +274,14 @@ impl<'a> Round<'a> {
     fn run(&mut self) -> Result<(Report, usize)> {
         let mut report = Report::default();
         let records = self.store.records()?;
+        let damaged: BTreeSet<Digest> = records
+            .broken
+            .iter()
+            .filter_map(|(what, ..)| match what {
+                Broken::Image(id) => Some(*id),
+                Broken::Ref(_) => None,
+            })
+            .collect();
         for (what, path, problem) in records.broken {
             let object = match &what {
                 Broken::Image(id) => format!("image {}", id.short()),
@@ -282,7 +290,8 @@ impl<'a> Round<'a> {
             self.blind |= matches!(what, Broken::Image(_));
             self.find(object, problem, Fix::Record(what, path));
         }
-        for (name, record) in &records.refs {
+        // A name of an image whose record is damaged means it again once that is repaired.
+        for (name, record) in records.refs.iter().filter(|(_, record)| !damaged.contains(&record.id)) {
             self.name(name, record, &records.images);
         }
         self.refs = records.refs;

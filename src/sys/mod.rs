@@ -2,6 +2,7 @@
 //!
 //! What `rustix` and `nix` already say safely is called there; here is only what they lack.
 
+pub mod datagram;
 pub mod inet;
 pub mod lock;
 pub mod memory;

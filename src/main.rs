@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use coracle::{cli, container};
+use coracle::{cli, container, network};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     // The hidden roles come first, and cost nothing.
     match words.nth(1).as_ref().and_then(|word| word.to_str()) {
         Some(container::supervise::ROLE) => container::supervise::main(),
+        Some(network::router::ROLE) => network::router::main(words),
         Some(container::DRAIN_ROLE) => container::drain(),
         Some(cli::FETCH_ROLE) => cli::fetch(words),
         _ => cli::main(std::env::args_os()),

@@ -29,8 +29,11 @@
 //!
 //! What a network is to be ([`Network`]) is a record of the store, written once.
 
+mod client;
+mod control;
 pub mod protocol;
 mod record;
 pub mod router;
 
+pub use client::Router;
 pub use record::{Cidr, Driver, Mac, Network, ParseError, Subnet};

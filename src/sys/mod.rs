@@ -8,6 +8,7 @@ pub mod lock;
 pub mod memory;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod process;
 pub mod seccomp;
 pub mod socket;

@@ -73,7 +73,7 @@ fn facts(session: &Session) -> Result<Value> {
         "Images": store.images().map_err(response)?.len(),
         "Driver": "overlay2",
         "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Mounted In", "user namespace"]],
-        "Plugins": { "Volume": ["local"], "Network": ["host", "none"], "Authorization": null, "Log": ["json-file", "none"] },
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "none"] },
         "MemoryLimit": false,
         "SwapLimit": false,
         "CpuCfsPeriod": false,

@@ -1,4 +1,4 @@
-//! `inspect`, `container inspect` and `image inspect`.
+//! `inspect`, `container inspect`, `image inspect` and `network inspect`.
 
 use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
@@ -14,6 +14,7 @@ use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, FindError};
 use crate::image::{self, ResolveError};
+use crate::network;
 use crate::oci::Platform;
 use crate::store::MapKey;
 
@@ -32,6 +33,7 @@ pub(super) const SPEC: Spec = Spec {
             None => Kind::Any,
             Some("container") => Kind::Container,
             Some("image") => Kind::Image(None),
+            Some("network") => Kind::Network,
             Some(other) => anyhow::bail!("{}", unknown_kind(other)),
         };
         run(&args.names, args.format.as_deref(), kind, args.size, session)
@@ -48,6 +50,19 @@ pub(super) const CONTAINER: Spec = Spec {
     run: |matches, session| {
         let args = ContainerArgs::from_arg_matches(matches)?;
         run(&args.names, args.format.as_deref(), Kind::Container, args.size, session)
+    },
+};
+
+/// `network inspect`
+pub(super) const NETWORK: Spec = Spec {
+    paths: &["network inspect"],
+    about: "Display detailed information on one or more networks",
+    usage: "[OPTIONS] NETWORK [NETWORK...]",
+    rules: RULES,
+    define: NetworkArgs::augment_args,
+    run: |matches, session| {
+        let args = NetworkArgs::from_arg_matches(matches)?;
+        run(&args.names, args.format.as_deref(), Kind::Network, false, session)
     },
 };
 
@@ -74,10 +89,10 @@ struct InspectArgs {
     /// Count how much disk a container takes
     #[arg(long, short)]
     size: bool,
-    /// Only inspect objects of this type: container or image
+    /// Only inspect objects of this type: container, image or network
     #[arg(long = "type", value_name = "string")]
     kind: Option<String>,
-    /// Containers and images
+    /// Containers, images and networks
     #[arg(value_name = "NAME|ID")]
     names: Vec<String>,
 }
@@ -108,22 +123,39 @@ struct ImageArgs {
     names: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    /// Format of the output: json, or a Go template
+    #[arg(long, short, value_name = "string")]
+    format: Option<String>,
+    /// Accepted; there is no more to tell
+    #[arg(long, short)]
+    verbose: bool,
+    /// Networks
+    #[arg(value_name = "NETWORK")]
+    names: Vec<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind<'a> {
     Any,
     Container,
     /// An image, of this platform if there is one.
     Image(Option<&'a Platform>),
+    Network,
 }
 
 /// What JSON does not tell of containers and images.
 const SHAPES: Shapes = Shapes {
     maps: &[
         "Annotations",
+        "AuxiliaryAddresses",
+        "Containers",
         "Data",
         "ExposedPorts",
         "Labels",
         "Networks",
+        "Options",
         "PortBindings",
         "Ports",
         "StorageOpt",
@@ -139,6 +171,7 @@ const SHAPES: Shapes = Shapes {
         "CapAdd",
         "CapDrop",
         "Cmd",
+        "DNSNames",
         "Devices",
         "Dns",
         "DnsOptions",
@@ -183,8 +216,8 @@ const OMITTED: &[(&str, &str)] = &[
 
 fn unknown_kind(kind: &str) -> String {
     match kind {
-        "config" | "network" | "node" | "plugin" | "secret" | "service" | "task" | "volume" => {
-            format!("--type {kind} is not supported yet: there are container and image")
+        "config" | "node" | "plugin" | "secret" | "service" | "task" | "volume" => {
+            format!("--type {kind} is not supported yet: there are container, image and network")
         }
         other => format!("unknown type: \"{other}\""),
     }
@@ -221,9 +254,12 @@ fn run(names: &[String], format: Option<&str>, kind: Kind<'_>, size: bool, sessi
     if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
 }
 
-/// Finds what a name means and tells everything of it: a container, or else an image.
+/// Finds what a name means and tells everything of it: a container, or else an image, or else a network.
 fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<Value> {
     let store = session.store()?;
+    if kind == Kind::Network {
+        return container::inspect_network(store, name).map_err(response);
+    }
     if let Kind::Image(platform) = kind {
         check_platform(store, name, platform.cloned().as_slice()).map_err(response)?;
     } else {
@@ -239,7 +275,13 @@ fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<V
             image::inspect(store, &record, &map).map_err(response)
         }
         Err(error) if kind == Kind::Any && error.is::<ResolveError>() => {
-            Err(anyhow!("error: no such object: {name}"))
+            container::inspect_network(store, name).map_err(|error| {
+                if error.is::<network::FindError>() {
+                    anyhow!("error: no such object: {name}")
+                } else {
+                    response(error)
+                }
+            })
         }
         Err(error) => Err(response(error)),
     }

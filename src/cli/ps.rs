@@ -1,5 +1,7 @@
 //! `ps`
 
+mod ports;
+
 use std::collections::HashMap;
 
 use anyhow::{Result, anyhow};
@@ -58,7 +60,8 @@ const TABLE: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
 const FILTERS: &[&str] = &[
-    "ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume",
+    "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network", "publish", "since",
+    "status", "volume",
 ];
 
 #[derive(Debug, Args)]
@@ -169,7 +172,9 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             && filters.any("id", |id| summary.config.id.starts_with(id))
             && (filters.values("ancestor").is_empty() || ancestors.contains(&summary.config.image))
             && filters.any("health", |word| word == "none")
-            && filters.any("network", |name| name == network(summary))
+            && filters.any("network", |name| is_in(summary, name))
+            && filters.any("publish", |port| is_open(port, &ports::published(summary)))
+            && filters.any("expose", |port| is_open(port, &ports::declared(summary)))
             && filters.any("volume", |name| {
                 mounts(summary).any(|(source, target)| source == name || target == name)
             })
@@ -193,11 +198,30 @@ fn exit_code(summary: &Summary) -> Option<i32> {
     }
 }
 
-fn network(summary: &Summary) -> &'static str {
-    match summary.config.network {
-        NetworkMode::Host => "host",
-        NetworkMode::None | NetworkMode::Default => "none",
+/// Returns the names of the networks that a container is meant to be in.
+fn networks(summary: &Summary) -> Vec<String> {
+    match &summary.config.network {
+        NetworkMode::Host => vec!["host".to_owned()],
+        NetworkMode::None => vec!["none".to_owned()],
+        NetworkMode::Container(_) => Vec::new(),
+        NetworkMode::Default | NetworkMode::Named(_) => {
+            summary.networks.iter().map(|it| it.network.clone()).collect()
+        }
     }
+}
+
+/// Tells whether a container is meant to be in a network, by its name or the beginning of its id.
+fn is_in(summary: &Summary, text: &str) -> bool {
+    let known = |it: &crate::container::Attachment| !text.is_empty() && it.id.starts_with(text);
+    networks(summary).iter().any(|name| name == text) || summary.networks.iter().any(known)
+}
+
+/// Tells whether one of the ports is meant by `port[-port][/protocol]`.
+fn is_open(text: &str, ports: &[(u16, String)]) -> bool {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { return false };
+    ports.iter().any(|(port, kind)| (first..=last).contains(port) && kind == protocol)
 }
 
 /// Returns the names or sources of mounts, with their targets.
@@ -282,14 +306,14 @@ fn row(
         ("Command", quote(&if short { ellipsis(&command, 20) } else { command })),
         ("CreatedAt", moment::local(created)),
         ("RunningFor", format!("{} ago", since(created, now))),
-        ("Ports", String::new()),
+        ("Ports", ports::shown(summary)),
         ("State", summary.status.word().to_owned()),
         ("Status", status(&summary.status, now)),
         ("Size", size),
         ("Labels", labels.join(",")),
         ("Mounts", names.join(",")),
         ("LocalVolumes", volumes.to_string()),
-        ("Networks", network(summary).to_owned()),
+        ("Networks", networks(summary).join(",")),
         ("Platform", config.platform.clone()),
         ("HealthStatus", String::new()),
     ]

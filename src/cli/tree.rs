@@ -48,6 +48,7 @@ pub(super) struct Group {
 pub(super) const GROUPS: &[Group] = &[
     Group { name: "container", about: "Manage containers" },
     Group { name: "image", about: "Manage images" },
+    Group { name: "network", about: "Manage networks" },
     Group { name: "system", about: "Show what there is and what can be had" },
 ];
 
@@ -74,6 +75,14 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::load::SPEC,
     &super::logs::SPEC,
     &super::prune::IMAGE,
+    &super::inspect::NETWORK,
+    &super::network::connect::SPEC,
+    &super::network::connect::DISCONNECT,
+    &super::network::create::SPEC,
+    &super::network::ls::SPEC,
+    &super::network::prune::SPEC,
+    &super::network::rm::SPEC,
+    &super::port::SPEC,
     &super::ps::SPEC,
     &super::pull::SPEC,
     &super::rename::SPEC,

@@ -269,6 +269,7 @@ impl Carrier {
                     self.raw = RawTerminal::enter(io::stdin()).context("set the terminal to raw mode")?;
                 }
             }
+            Event::Done => {}
             Event::Exited { code } => self.last = Some(Ended::Exited(code)),
             Event::Failed { .. } => self.last = Some(Ended::Failed(event)),
         }

@@ -1,9 +1,12 @@
 //! What a container is meant to be: written once, when it is created.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Mac;
+use crate::network::protocol::PortRequest;
 use crate::oci::Digest;
 use crate::store::MapKey;
 
@@ -78,6 +81,24 @@ pub struct ContainerConfig {
     pub restart: RestartPolicy,
     /// The network it lives in.
     pub network: NetworkMode,
+    /// The networks that it was made for; `networks.json` beside this file has those it was put into later.
+    #[serde(default)]
+    pub networks: Vec<Attachment>,
+    /// Its ports that the host shall have.
+    #[serde(default)]
+    pub ports: Vec<PortRequest>,
+    /// Whether the host shall have every declared port, somewhere.
+    #[serde(default)]
+    pub publish_all: bool,
+    /// The nameservers to ask in place of the host's.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
+    /// The domains to look a short name up in, in place of the host's; `.` alone is none.
+    #[serde(default)]
+    pub dns_search: Vec<String>,
+    /// Options for `resolv.conf`, in place of the host's.
+    #[serde(default)]
+    pub dns_options: Vec<String>,
     /// Whether it is removed when it ends.
     pub auto_remove: bool,
     /// The file that the id was written to.
@@ -216,24 +237,66 @@ pub enum RestartPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
-    /// Docker's `default`: until there are bridge networks, a private namespace with loopback only.
+    /// The network `bridge`.
     #[default]
     Default,
     /// A private namespace with loopback only.
     None,
     /// The host's.
     Host,
+    /// A network of the user's, by the name that was asked for.
+    Named(String),
+    /// That of another container, by its id.
+    Container(String),
 }
 
 impl NetworkMode {
     /// Returns Docker's word for it.
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self) -> String {
         match self {
-            Self::Default => "default",
-            Self::None => "none",
-            Self::Host => "host",
+            Self::Default => "bridge".to_owned(),
+            Self::None => "none".to_owned(),
+            Self::Host => "host".to_owned(),
+            Self::Named(name) => name.clone(),
+            Self::Container(id) => format!("container:{id}"),
         }
     }
+
+    /// Tells whether the container has a network namespace of its own.
+    pub fn is_private(&self) -> bool {
+        !matches!(self, Self::Host | Self::Container(_))
+    }
+
+    /// Tells whether the container can be put into networks.
+    pub fn is_bridged(&self) -> bool {
+        matches!(self, Self::Default | Self::Named(_))
+    }
+}
+
+/// A network that a container is to be in, and what it is to be there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: String,
+    /// The network's id; empty for `bridge`, which is made when it is first used.
+    pub id: String,
+    /// More names that the container answers to there.
+    pub aliases: Vec<String>,
+    /// Containers and the names that this one has for them: `container:alias`.
+    pub links: Vec<String>,
+    /// The IPv4 address wanted.
+    pub ip: Option<Ipv4Addr>,
+    /// The IPv6 address wanted.
+    pub ip6: Option<Ipv6Addr>,
+    /// Link-local addresses wanted.
+    pub link_local_ips: Vec<IpAddr>,
+    /// The hardware address wanted.
+    pub mac: Option<Mac>,
+    /// Options of the driver, for `inspect`.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Of several networks, the one with the highest priority has the default route.
+    pub gw_priority: i64,
 }
 
 /// How output is logged.

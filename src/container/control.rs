@@ -74,6 +74,19 @@ pub fn wait(store: &Store, dir: &ContainerDir) -> Result<i32> {
     }
 }
 
+/// Has the supervisor put its container into a network or take it out of one.
+pub(super) fn change_network(store: &Store, dir: &ContainerDir, request: &Request) -> Result<()> {
+    let socket = connect(store, dir)?;
+    send_request(&socket, request)?;
+    let mut done = false;
+    wait_for(&socket, |event| {
+        done |= matches!(event, Event::Done);
+        done || matches!(event, Event::Exited { .. })
+    })?;
+    anyhow::ensure!(done, "container {} has ended", dir.id());
+    Ok(())
+}
+
 /// Sends a request and waits for the event that answers it, then, with `--rm`, for the end of the connection.
 fn ask(
     store: &Store,
@@ -107,8 +120,8 @@ fn wait_for(
             Event::Failed { .. } => return failed(event),
             // After the end, the connection stays until a `--rm` container is removed.
             Event::Exited { .. } => {}
-            Event::Started if answered => break,
-            Event::Started => {}
+            Event::Started | Event::Done if answered => break,
+            Event::Started | Event::Done => {}
         }
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! Creating a container: an image's defaults with a user's wishes over them, written once.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -9,12 +8,15 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::config::{ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy};
+use super::config::{
+    Attachment, ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy,
+};
 use super::dir::{ContainerDir, now};
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, name, signal};
+use super::{capability, etc, name, signal};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
+use crate::network::{self, Found};
 use crate::oci::Platform;
 use crate::store::{Layers, MapKey, Pin, Store, random_id, write_json_new};
 use crate::volume::{self, VolumeRecord};
@@ -36,6 +38,10 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     let chosen = request.name.as_deref().map(name::parse).transpose()?;
     let mut warnings = Vec::new();
     let platform = platform(image, &mut warnings);
+    let request = with_networks(store, request)?;
+    if request.network == NetworkMode::Host && (!request.ports.is_empty() || request.publish_all) {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
     let map = MapKey::of(&identity.map.text());
     let config = plan(&id, request, image, map, platform)?;
     check(&config)?;
@@ -140,6 +146,8 @@ fn plan(
     labels.extend(request.labels);
     let mut exposed_ports = request.exposed_ports;
     exposed_ports.extend(defaults.exposed_ports.keys().cloned());
+    exposed_ports
+        .extend(request.ports.iter().map(|port| format!("{}/{}", port.container_port, port.protocol.name())));
     let hostname = match request.hostname {
         Some(hostname) => hostname,
         None if request.network == NetworkMode::Host => host_name(),
@@ -179,11 +187,72 @@ fn plan(
         extra_hosts: request.extra_hosts,
         restart: request.restart,
         network: request.network,
+        networks: request.networks,
+        ports: request.ports,
+        publish_all: request.publish_all,
+        dns: request.dns,
+        dns_search: request.dns_search,
+        dns_options: request.dns_options,
         auto_remove: request.auto_remove,
         cidfile: request.cidfile,
         log: request.log,
         platform,
     })
+}
+
+/// Finds the networks and the container that are named, and refuses what contradicts them.
+fn with_networks(store: &Store, mut request: CreateRequest) -> Result<CreateRequest> {
+    if let NetworkMode::Container(text) = &request.network {
+        for (given, what) in [
+            (request.hostname.is_some(), "hostname and the network mode"),
+            (!request.dns.is_empty(), "dns and the network mode"),
+            (!request.extra_hosts.is_empty(), "custom host-to-IP mapping and the network mode"),
+            (
+                !request.ports.is_empty() || request.publish_all,
+                "port publishing and the container type network mode",
+            ),
+            (!request.exposed_ports.is_empty(), "port exposing and the container type network mode"),
+        ] {
+            if given {
+                bail!("conflicting options: {what}");
+            }
+        }
+        let other = name::find(store, text)?;
+        let config = other.config()?;
+        if let NetworkMode::Container(_) = config.network {
+            bail!("cannot join the network of container {text}: it has none of its own");
+        }
+        request.hostname = Some(config.hostname);
+        request.network = NetworkMode::Container(other.id().to_owned());
+    }
+    if request.network == NetworkMode::Default && request.networks.is_empty() {
+        request.networks.push(Attachment { network: "bridge".to_owned(), ..Attachment::default() });
+    }
+    if !request.network.is_bridged() {
+        request.networks.clear();
+    }
+    let mut seen = BTreeSet::new();
+    for attachment in &mut request.networks {
+        // The default network has no wishes to check unless there are some, and is made at the first start.
+        let plain = Attachment { network: "bridge".to_owned(), ..Attachment::default() };
+        if *attachment != plain {
+            let Found::Network(network) = network::find(store, &attachment.network)? else {
+                bail!(
+                    "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+                );
+            };
+            attachment.network.clone_from(&network.name);
+            attachment.id.clone_from(&network.id);
+            super::network::check(attachment, &network)?;
+            for link in &attachment.links {
+                super::network::linked(store, link)?;
+            }
+        }
+        if !seen.insert(attachment.network.clone()) {
+            bail!("network {:?} is specified multiple times", attachment.network);
+        }
+    }
+    Ok(request)
 }
 
 fn process(request: &CreateRequest, defaults: &Defaults) -> ProcessConfig {
@@ -331,11 +400,17 @@ fn check(config: &ContainerConfig) -> Result<()> {
             config.process.working_dir
         );
     }
+    let gateway = config.extra_hosts.iter().find(|entry| entry.ends_with("host-gateway"));
+    if let Some(entry) = gateway
+        && config.network == NetworkMode::None
+    {
+        bail!("--add-host {entry}: host-gateway needs a network that reaches the host");
+    }
     if config.hostname.len() > 63 || config.hostname.contains(['/', '\0', '\n']) {
         bail!("invalid hostname: {:?}", config.hostname);
     }
     for key in config.sysctls.keys() {
-        if config.network == NetworkMode::Host && key.starts_with("net.") {
+        if !config.network.is_private() && key.starts_with("net.") {
             bail!("sysctl {key:?} not allowed in host network namespace");
         }
         let namespaced = key.starts_with("net.")
@@ -368,52 +443,12 @@ fn fill(dir: &Path, config: &ContainerConfig, pin: &Pin, layers: &Layers) -> Res
         fs::set_permissions(dir.join("upper"), meta.permissions())
             .context("set the mode of the root directory")?;
     }
-    let write = |name: &str, text: &str| {
-        let path = dir.join(name);
-        fs::write(&path, text)
-            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
-            .with_context(|| format!("write {}", path.display()))
-    };
-    write("hostname", &format!("{}\n", config.hostname))?;
-    write("hosts", &hosts(config)?)?;
-    write("resolv.conf", &fs::read_to_string("/etc/resolv.conf").unwrap_or_default())?;
+    etc::put(&dir.join("hostname"), &format!("{}\n", config.hostname))?;
+    // Without a network yet: they are made anew at each start.
+    etc::write(dir, config, &etc::Facts::default())?;
     let sync = !config.auto_remove;
     write_json_new(&dir.join(Pin::FILE), pin, sync)?;
     write_json_new(&dir.join("config.json"), config, sync)
-}
-
-fn hosts(config: &ContainerConfig) -> Result<String> {
-    let mut text = if config.network == NetworkMode::Host {
-        fs::read_to_string("/etc/hosts").unwrap_or_default()
-    } else {
-        "127.0.0.1\tlocalhost\n\
-         ::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::\tip6-localnet\n\
-         ff00::\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\n\
-         ff02::2\tip6-allrouters\n"
-            .to_owned()
-    };
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    for entry in &config.extra_hosts {
-        let Some((host, address)) = entry.split_once(':').or_else(|| entry.split_once('=')) else {
-            bail!("bad format for add-host: {entry:?}");
-        };
-        let address = address.trim_start_matches('[').trim_end_matches(']');
-        if address == "host-gateway" {
-            if config.network != NetworkMode::Host {
-                bail!(
-                    "--add-host {entry}: host-gateway needs a network that reaches the host (--network host)"
-                );
-            }
-            let _ = writeln!(text, "127.0.0.1\t{host}");
-        } else {
-            let _ = writeln!(text, "{address}\t{host}");
-        }
-    }
-    Ok(text)
 }
 
 fn host_name() -> String {

@@ -8,13 +8,16 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::ContainerConfig;
-use crate::store::{Lock, Mode, Store, read_json, replace_json};
+use super::config::Attachment;
+use crate::network::protocol::{Endpoint, PublishedPort};
+use crate::store::{Lock, Mode, Store, read_json, replace_json, replace_json_synced};
 use crate::sys;
 
 /// The directory `containers/<id>/` of one container.
 ///
 /// ```text
 /// config.json   what it is meant to be, written once
+/// networks.json the networks it is meant to be in, once that has changed
 /// pin.json      what a sweep must keep for it
 /// upper/ work/  its writable layer
 /// hostname hosts resolv.conf
@@ -66,6 +69,23 @@ pub struct Alive {
     pub restarts: u32,
     /// How the last run ended, if the restart policy is about to start it again.
     pub last: Option<ExitRecord>,
+    /// What it is on its networks.
+    #[serde(default)]
+    pub networks: Vec<Joined>,
+    /// Its ports that the host has.
+    #[serde(default)]
+    pub ports: Vec<PublishedPort>,
+}
+
+/// A network that a running container is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// A name of this membership: 64 hexadecimal digits.
+    pub endpoint_id: String,
+    /// Whether what leaves for elsewhere leaves here.
+    pub default_route: bool,
+    /// What the container is there.
+    pub endpoint: Endpoint,
 }
 
 /// The file `exit.json`: how a run ended.
@@ -127,6 +147,23 @@ impl ContainerDir {
     /// Loads the configuration; `None` if the container is gone.
     pub fn try_config(&self) -> Result<Option<ContainerConfig>> {
         read_json(&self.join("config.json"))
+    }
+
+    /// Loads the networks that the container is meant to be in.
+    pub fn attachments(&self, config: &ContainerConfig) -> Result<Vec<Attachment>> {
+        if let Some(changed) = read_json(&self.join("networks.json"))? {
+            return Ok(changed);
+        }
+        // One made before there were networks is in the default one.
+        let bridge = || vec![Attachment { network: "bridge".to_owned(), ..Attachment::default() }];
+        let before = config.networks.is_empty() && config.network == super::NetworkMode::Default;
+        Ok(if before { bridge() } else { config.networks.clone() })
+    }
+
+    /// Changes the networks that the container is meant to be in. The caller is its supervisor, or holds its
+    /// lock and has seen that there is none.
+    pub(super) fn put_attachments(&self, attachments: &[Attachment]) -> Result<()> {
+        replace_json_synced(&self.join("networks.json"), &attachments)
     }
 
     /// Returns the path of the log, as `inspect` names it.

@@ -1,16 +1,20 @@
 //! Everything about one container, with Docker's keys (Engine API, `GET /containers/{id}/json`).
 
+mod network;
+
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::capability;
-use super::config::{ContainerConfig, Mount, MountSource, NetworkMode, RestartPolicy};
+use super::config::{Attachment, ContainerConfig, Mount, MountSource, RestartPolicy};
 use super::dir::{Alive, ContainerDir, ExitRecord};
 use super::name;
 use super::security;
 use super::status::{Status, observe_and_mend};
 use crate::store::Store;
 use crate::volume;
+
+pub use network::inspect_network;
 
 /// Docker's zero time.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -29,6 +33,8 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
     let layers = store.layers(&config.map);
     let lower: Vec<String> =
         config.layers.iter().rev().map(|layer| layers.tree(layer).to_string_lossy().into_owned()).collect();
+    let attachments = dir.attachments(&config)?;
+    let container_name = name::of(store, dir.id()).unwrap_or_default();
     let mut value = json!({
         "Id": config.id,
         "Created": config.created,
@@ -40,7 +46,7 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
         "HostnamePath": path("hostname"),
         "HostsPath": path("hosts"),
         "LogPath": dir.log_path(),
-        "Name": format!("/{}", name::of(store, dir.id()).unwrap_or_default()),
+        "Name": format!("/{container_name}"),
         "RestartCount": restarts,
         "Driver": "overlay2",
         "Platform": config.platform.split('/').next().unwrap_or("linux"),
@@ -48,13 +54,13 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": host_config(&config)?,
+        "HostConfig": host_config(&config, &attachments, &container_name)?,
         "GraphDriver": { "Name": "overlay2", "Data": {
             "LowerDir": lower.join(":"), "MergedDir": "", "UpperDir": path("upper"), "WorkDir": path("work"),
         }},
         "Mounts": config.mounts.iter().map(|mount| mount_point(store, mount)).collect::<Vec<_>>(),
         "Config": container_config(&config),
-        "NetworkSettings": network_settings(&config, &status),
+        "NetworkSettings": network::settings(store, &config, &attachments, &status),
     });
     if size {
         let (rw, root) = super::size::measure(store, dir, &config)?;
@@ -136,7 +142,7 @@ fn container_config(config: &ContainerConfig) -> Value {
     value
 }
 
-fn host_config(config: &ContainerConfig) -> Result<Value> {
+fn host_config(config: &ContainerConfig, attachments: &[Attachment], name: &str) -> Result<Value> {
     let unmasked = config.privileged || security::parse(&config.security_opt)?.unmasked;
     let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
     let binds: Vec<String> = config.mounts.iter().filter_map(bind).collect();
@@ -165,7 +171,7 @@ fn host_config(config: &ContainerConfig) -> Result<Value> {
         "ContainerIDFile": config.cidfile,
         "LogConfig": { "Type": config.log, "Config": {} },
         "NetworkMode": config.network.word(),
-        "PortBindings": {},
+        "PortBindings": network::bindings(&config.ports),
         "RestartPolicy": { "Name": policy, "MaximumRetryCount": retries },
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
@@ -175,18 +181,18 @@ fn host_config(config: &ContainerConfig) -> Result<Value> {
         "CapAdd": list(&config.cap_add),
         "CapDrop": list(&config.cap_drop),
         "CgroupnsMode": "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
+        "Dns": config.dns,
+        "DnsOptions": config.dns_options,
+        "DnsSearch": config.dns_search,
         "ExtraHosts": list(&config.extra_hosts),
         "GroupAdd": list(&config.group_add),
         "IpcMode": "private",
         "Cgroup": "",
-        "Links": null,
+        "Links": network::links(attachments, name),
         "OomScoreAdj": 0,
         "PidMode": "",
         "Privileged": config.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(&config.security_opt),
         "StorageOpt": null,
@@ -249,29 +255,4 @@ fn mount_point(store: &Store, mount: &Mount) -> Value {
             "RW": access(mount) == "rw", "Propagation": "",
         }),
     }
-}
-
-fn network_settings(config: &ContainerConfig, status: &Status) -> Value {
-    let name = match config.network {
-        NetworkMode::Host => "host",
-        NetworkMode::Default | NetworkMode::None => "none",
-    };
-    let key = match status {
-        Status::Running(alive) => format!("/proc/{}/ns/net", alive.init.map_or(0, |init| init.pid)),
-        _ => String::new(),
-    };
-    let endpoint = json!({
-        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "", "DriverOpts": null,
-        "GwPriority": 0, "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0,
-        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
-    });
-    json!({
-        "Bridge": "", "SandboxID": "", "SandboxKey": key, "Ports": {},
-        "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
-        // Docker has dropped these at the top; scripts still read them.
-        "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
-        "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-        "Networks": { name: endpoint },
-    })
 }

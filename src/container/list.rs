@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::config::ContainerConfig;
+use super::config::{Attachment, ContainerConfig};
 use super::dir::ContainerDir;
 use super::name;
 use super::remove::Remover;
@@ -18,6 +18,8 @@ pub struct Summary {
     pub name: String,
     /// What it is doing.
     pub status: Status,
+    /// The networks that it is meant to be in.
+    pub networks: Vec<Attachment>,
 }
 
 /// Returns all containers, newest first. One that vanishes meanwhile is left out, and so is one whose record
@@ -39,7 +41,8 @@ pub fn list(store: &Store) -> Result<Vec<Summary>> {
             continue;
         }
         let name = names.remove(&id).unwrap_or_default();
-        found.push(Summary { config, name, status });
+        let networks = dir.attachments(&config).unwrap_or_default();
+        found.push(Summary { config, name, status, networks });
     }
     found.sort_by(|a, b| b.config.created.cmp(&a.config.created));
     Ok(found)

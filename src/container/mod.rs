@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod create;
 mod dir;
+mod etc;
 mod exec;
 mod export;
 mod filter;
@@ -18,6 +19,7 @@ mod list;
 mod log;
 mod logs;
 mod name;
+mod network;
 mod protocol;
 mod remove;
 mod request;
@@ -33,18 +35,22 @@ mod terminal;
 
 pub use attach::{AttachOptions, Outcome, attach};
 pub use config::{
-    Attach, ContainerConfig, Device, LogDriver, Mount, MountSource, NetworkMode, ProcessConfig,
+    Attach, Attachment, ContainerConfig, Device, LogDriver, Mount, MountSource, NetworkMode, ProcessConfig,
     RestartPolicy, Ulimit,
 };
 pub use control::{kill, restart, stop, wait};
 pub use create::{Created, create};
-pub use dir::{Alive, ContainerDir, ExitRecord, ProcessMark};
+pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
 pub use exec::{DRAIN_ROLE, drain, exec};
 pub use export::export;
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_network};
 pub use list::{Summary, list};
 pub use logs::{LogOptions, logs};
 pub use name::{FindError, NameTaken, find, rename};
+pub use network::{
+    Member, connect as connect_network, disconnect as disconnect_network, members, remove_network,
+    unused_networks,
+};
 pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
 pub use signal::parse as parse_signal;

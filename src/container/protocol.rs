@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Attachment;
+
 /// The longest frame that is accepted, in bytes.
 pub(super) const FRAME_LIMIT: usize = 1 << 20;
 /// Bytes before the content.
@@ -68,6 +70,10 @@ pub(super) enum Request {
     Restart { signal: Option<i32>, seconds: Option<i64> },
     /// Answer when the process ends and is not started again.
     Wait,
+    /// Get into a network; answered by [`Event::Done`].
+    Connect(Box<Attachment>),
+    /// Get out of the network with this id; answered by [`Event::Done`].
+    Disconnect { network: String },
 }
 
 /// Which streams a client carries.
@@ -86,7 +92,9 @@ pub(super) struct Streams {
 pub(super) enum Event {
     /// The process runs, or already did.
     Started,
-    /// It could not be started.
+    /// What was asked for is done.
+    Done,
+    /// It could not be started, or what was asked for could not be done.
     Failed { code: i32, message: String, hint: Option<String> },
     /// It has ended and is not started again. After this come the removal, if it was asked for, and the
     /// end of the connection.

@@ -1,8 +1,10 @@
 //! What a user asks for: the wishes of `run`, `create` and `exec`, before an image is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use super::config::{Attach, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
+use super::config::{Attach, Attachment, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
+use crate::network::protocol::PortRequest;
 
 /// The wishes of `create` and `run`. Every front end (command line, compose file, API) makes one of these.
 #[derive(Debug, Clone, Default)]
@@ -71,8 +73,20 @@ pub struct CreateRequest {
     pub extra_hosts: Vec<String>,
     /// `--restart`
     pub restart: RestartPolicy,
-    /// `--network`
+    /// `--network`; a container is meant by any of its names.
     pub network: NetworkMode,
+    /// The networks to be in, the main one first; none where [`NetworkMode`] has none.
+    pub networks: Vec<Attachment>,
+    /// `-p`
+    pub ports: Vec<PortRequest>,
+    /// `-P`
+    pub publish_all: bool,
+    /// `--dns`
+    pub dns: Vec<IpAddr>,
+    /// `--dns-search`
+    pub dns_search: Vec<String>,
+    /// `--dns-option`
+    pub dns_options: Vec<String>,
     /// `--rm`
     pub auto_remove: bool,
     /// `--cidfile`, for `inspect`; the front end writes the file.

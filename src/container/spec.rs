@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::capability;
-use super::config::{ContainerConfig, MountSource, NetworkMode, ProcessConfig, Ulimit};
+use super::config::{ContainerConfig, MountSource, ProcessConfig, Ulimit};
 use super::security::{self, Security};
 use crate::oci::runtime::{
     Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
@@ -41,8 +41,11 @@ pub(super) const READ_ONLY: [&str; 5] =
 /// Where on the host the things lie that a spec mounts: the only facts it needs beside the configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
-    /// The container's directory, with `hostname`, `hosts` and `resolv.conf`.
-    pub container: PathBuf,
+    /// The directory of the container that has the network: with it come `hosts` and `resolv.conf`, and
+    /// `hostname`, as in Docker.
+    pub network: PathBuf,
+    /// The network namespace to enter, where that is another container's.
+    pub netns: Option<PathBuf>,
     /// The directory of all volumes.
     pub volumes: PathBuf,
     /// Device nodes of the host that a privileged container gets.
@@ -55,7 +58,7 @@ pub(super) fn build(config: &ContainerConfig, places: &Places) -> Result<Spec> {
     let unmasked = config.privileged || security.unmasked;
     // Said even where there are none: the builder has defaults of its own.
     let linux = LinuxBuilder::default()
-        .namespaces(namespaces(config))
+        .namespaces(namespaces(config, places))
         .sysctl(sysctls(config))
         .masked_paths(if unmasked { Vec::new() } else { own(&MASKED) })
         .readonly_paths(if unmasked { Vec::new() } else { own(&READ_ONLY) });
@@ -148,7 +151,7 @@ fn rlimit(limit: &Ulimit) -> Result<PosixRlimit> {
     PosixRlimitBuilder::default().typ(typ).soft(soft).hard(hard).build().context("make a resource limit")
 }
 
-fn namespaces(config: &ContainerConfig) -> Vec<LinuxNamespace> {
+fn namespaces(config: &ContainerConfig, places: &Places) -> Vec<LinuxNamespace> {
     let mut types = vec![
         LinuxNamespaceType::User,
         LinuxNamespaceType::Mount,
@@ -157,16 +160,21 @@ fn namespaces(config: &ContainerConfig) -> Vec<LinuxNamespace> {
         LinuxNamespaceType::Uts,
         LinuxNamespaceType::Cgroup,
     ];
-    if config.network != NetworkMode::Host {
+    if config.network.is_private() {
         types.push(LinuxNamespaceType::Network);
     }
-    types.into_iter().filter_map(|typ| LinuxNamespaceBuilder::default().typ(typ).build().ok()).collect()
+    let own = types.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ));
+    let shared = places
+        .netns
+        .iter()
+        .map(|path| LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path.clone()));
+    own.chain(shared).filter_map(|namespace| namespace.build().ok()).collect()
 }
 
 /// With a network of its own a container may open low ports and ping without capabilities, as in Docker.
 fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
     let mut sysctls = HashMap::new();
-    if config.network != NetworkMode::Host {
+    if config.network.is_private() {
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
         sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
     }
@@ -205,7 +213,7 @@ fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
         [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
     {
         if !config.mounts.iter().any(|mount| mount.target == target) {
-            mounts.push(mount(target, "bind", &places.container.join(file), &["bind", "rprivate"])?);
+            mounts.push(mount(target, "bind", &places.network.join(file), &["bind", "rprivate"])?);
         }
     }
     let privileged = places.devices.iter().map(|path| (path.as_path(), path.as_path(), true));
@@ -270,15 +278,16 @@ fn own(words: &[&str]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::container) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::container::config::{Attach, LogDriver, RestartPolicy};
+    use crate::container::config::{Attach, LogDriver, NetworkMode, RestartPolicy};
     use crate::oci::Digest;
     use crate::store::MapKey;
 
-    fn config() -> ContainerConfig {
+    /// Returns a configuration with nothing special in it.
+    pub(in crate::container) fn config() -> ContainerConfig {
         ContainerConfig {
             id: "0123456789ab".repeat(6)[..64].to_owned(),
             created: String::new(),
@@ -317,6 +326,12 @@ mod tests {
             extra_hosts: Vec::new(),
             restart: RestartPolicy::No,
             network: NetworkMode::Default,
+            networks: Vec::new(),
+            ports: Vec::new(),
+            publish_all: false,
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_options: Vec::new(),
             auto_remove: false,
             cidfile: String::new(),
             log: LogDriver::JsonFile,
@@ -325,7 +340,7 @@ mod tests {
     }
 
     fn places() -> Places {
-        Places { container: "/c".into(), volumes: "/v".into(), devices: vec!["/dev/kvm".into()] }
+        Places { network: "/c".into(), netns: None, volumes: "/v".into(), devices: vec!["/dev/kvm".into()] }
     }
 
     /// Compares with `tests/fixtures/spec/<name>.json`; with `CORACLE_BLESS` set, writes it.

@@ -107,6 +107,7 @@ fn wait_started(control: &UnixStream) -> Result<Option<()>> {
         match serde_json::from_slice(&bytes).context("listen to the supervisor")? {
             Event::Started | Event::Exited { .. } => return Ok(Some(())),
             event @ Event::Failed { .. } => return failed(event).map(Some),
+            Event::Done => {}
         }
     }
     Ok(None)
@@ -117,7 +118,7 @@ pub(super) fn failed(event: Event) -> Result<()> {
     match event {
         Event::Failed { code: 0, .. } => Ok(()),
         Event::Failed { code, message, hint } => Err(StartError { code, message, hint }.into()),
-        Event::Started | Event::Exited { .. } => Ok(()),
+        Event::Started | Event::Done | Event::Exited { .. } => Ok(()),
     }
 }
 

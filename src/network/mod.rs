@@ -31,9 +31,16 @@
 
 mod client;
 mod control;
+mod create;
+mod find;
+mod pool;
 pub mod protocol;
 mod record;
+mod remove;
 pub mod router;
 
 pub use client::Router;
+pub use create::{Request as CreateRequest, SubnetRequest, create, default};
+pub use find::{FindError, Found, HOST, NONE, Predefined, exists, find, list};
 pub use record::{Cidr, Driver, Mac, Network, ParseError, Subnet};
+pub use remove::{lock, remove};

@@ -10,6 +10,7 @@
 //!   containers/<id>/                        config.json · alive.lock · exit.json · upper/ work/ · log
 //!   names/<name>                            a symbolic link whose text is the container's id
 //!   volumes/<name>/                         volume.json · _data/
+//!   networks/<id>.json                      one record a network
 //!   staging/<random>/                       everything half-made
 //!   locks/                                  gc, ancestor, claim-<digest>, …
 //! <runtime>  ($XDG_RUNTIME_DIR/coracle)     gone at boot, never required
@@ -110,9 +111,18 @@ impl Store {
                 .with_context(|| format!("create {}", path.display()))
         };
         make(self.root.clone())?;
-        for name in
-            ["blobs/sha256", "images", "refs", "layers", "containers", "names", "volumes", "staging", "locks"]
-        {
+        for name in [
+            "blobs/sha256",
+            "images",
+            "refs",
+            "layers",
+            "containers",
+            "names",
+            "volumes",
+            "networks",
+            "staging",
+            "locks",
+        ] {
             make(self.root.join(name))?;
         }
         self.write_new("oci-layout", check::LAYOUT)?;
@@ -181,12 +191,17 @@ impl Store {
         self.root.join("volumes")
     }
 
+    /// Returns the directory of the records of networks. A store of an older program lacks it.
+    pub fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+
     /// Returns the directory of what is half-made.
     pub fn staging(&self) -> PathBuf {
         self.root.join("staging")
     }
 
-    /// Takes the lock called `name`, waiting for it. Names in use: `gc`, `ancestor`, `index`, and
+    /// Takes the lock called `name`, waiting for it. Names in use: `gc`, `ancestor`, `index`, `networks`, and
     /// `<kind>-<id>` for objects.
     pub fn lock(&self, name: &str, mode: Mode) -> Result<Lock> {
         Lock::take(&self.root.join("locks").join(name), mode).with_context(|| format!("take lock {name}"))

@@ -20,6 +20,9 @@ mod inspect;
 mod levels;
 mod lifecycle;
 mod logs;
+mod network;
+mod outside;
+mod ports;
 mod prune;
 mod ps;
 mod pull;
@@ -55,6 +58,9 @@ fn main() -> ExitCode {
         ("pull", pull::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),
+        ("network", network::TESTS),
+        ("ports", ports::TESTS),
+        ("outside", outside::TESTS),
         ("volumes", volumes::TESTS),
         ("levels", levels::TESTS),
         ("hostile", hostile::TESTS),

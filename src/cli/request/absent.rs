@@ -3,7 +3,6 @@
 use crate::cli::grammar::Absent;
 
 const CGROUP: &str = "resource limits need a delegated cgroup, which coracle does not make yet";
-const BRIDGE: &str = "there are no bridge networks yet; use --network host or none";
 const HEALTH: &str = "health checks are not run yet";
 const WINDOWS: &str = "it is for containers of Windows";
 const NAMESPACE: &str = "a namespace cannot be shared yet";
@@ -29,9 +28,6 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("device-read-iops", CGROUP, &[]),
     value("device-write-bps", CGROUP, &[]),
     value("device-write-iops", CGROUP, &[]),
-    value("dns", BRIDGE, &[]),
-    value("dns-option", BRIDGE, &[]),
-    value("dns-search", BRIDGE, &[]),
     value("gpus", "devices of vendors are not looked up yet; name them with --device", &[]),
     value("health-cmd", HEALTH, &[""]),
     value("health-interval", HEALTH, &["0", "0s"]),
@@ -41,27 +37,18 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("health-timeout", HEALTH, &["0", "0s"]),
     value("io-maxbandwidth", WINDOWS, &["0"]),
     value("io-maxiops", WINDOWS, &["0"]),
-    value("ip", BRIDGE, &[""]),
-    value("ip6", BRIDGE, &[""]),
     value("ipc", NAMESPACE, &["", "private"]),
     value("isolation", WINDOWS, &["", "default"]),
     value("kernel-memory", CGROUP, &["0"]),
-    value("link", BRIDGE, &[]),
-    value("link-local-ip", BRIDGE, &[]),
     value("log-opt", "the log has no options yet", &[]),
-    value("mac-address", BRIDGE, &[""]),
     Absent { short: Some('m'), ..value("memory", CGROUP, &["0"]) },
     value("memory-reservation", CGROUP, &["0"]),
     value("memory-swap", CGROUP, &["0"]),
     value("memory-swappiness", CGROUP, &["-1"]),
-    value("network-alias", BRIDGE, &[]),
-    value("net-alias", BRIDGE, &[]),
     switch("oom-kill-disable", CGROUP),
     value("oom-score-adj", "the score is not set yet", &["0"]),
     value("pid", NAMESPACE, &["", "private"]),
     value("pids-limit", CGROUP, &["0", "-1"]),
-    Absent { short: Some('p'), ..value("publish", BRIDGE, &[]) },
-    Absent { short: Some('P'), ..switch("publish-all", BRIDGE) },
     value("runtime", "there is only coracle's own", &["", "coracle", "runc"]),
     value("storage-opt", "the file system of the store sets the limits", &[]),
     switch("use-api-socket", "there is no API socket yet"),

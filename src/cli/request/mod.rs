@@ -2,6 +2,8 @@
 
 mod absent;
 mod mount;
+mod network;
+pub(super) mod port;
 mod value;
 mod variables;
 
@@ -16,6 +18,8 @@ use super::session::Session;
 use crate::container::{Attach, CreateRequest, Ulimit};
 
 pub(super) use absent::ABSENT;
+use network::NetworkFlags;
+pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
 pub(super) use value::detach_keys;
 pub(super) use variables::{environment, parse_env};
 
@@ -58,9 +62,6 @@ pub(super) struct ContainerFlags {
     /// Read environment variables from a file
     #[arg(long, value_name = "list")]
     env_file: Vec<String>,
-    /// Declare a port or a range of ports
-    #[arg(long, value_name = "list")]
-    expose: Vec<String>,
     /// Add supplementary groups
     #[arg(long, value_name = "list")]
     group_add: Vec<String>,
@@ -88,9 +89,8 @@ pub(super) struct ContainerFlags {
     /// Name of the container
     #[arg(long, value_name = "string")]
     name: Option<String>,
-    /// Network of the container: none or host
-    #[arg(long, alias = "net", value_name = "network")]
-    network: Vec<String>,
+    #[command(flatten)]
+    network: NetworkFlags,
     /// Run no health check
     #[arg(long)]
     no_healthcheck: bool,
@@ -184,13 +184,7 @@ impl ContainerFlags {
         if self.rm && restart != crate::container::RestartPolicy::No {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
         }
-        let mut exposed_ports = std::collections::BTreeSet::new();
-        for text in &self.expose {
-            exposed_ports.extend(ports(text).map_err(said)?);
-        }
-        let networks: Vec<_> =
-            self.network.iter().map(|text| value::network(text).map_err(said)).collect::<Result<_>>()?;
-        anyhow::ensure!(networks.len() < 2, "a container can be in one network only, yet");
+        let networking = self.network.read()?;
         Ok(CreateRequest {
             image_name: self.image.clone(),
             name: self.name.clone().filter(|name| !name.is_empty()),
@@ -211,7 +205,7 @@ impl ContainerFlags {
             attach: self.attached(detach),
             stop_signal: self.stop_signal.clone(),
             stop_timeout: self.stop_timeout,
-            exposed_ports,
+            exposed_ports: networking.exposed,
             mounts,
             tmpfs: mount::tmpfs(&self.tmpfs),
             read_only: self.read_only,
@@ -235,7 +229,13 @@ impl ContainerFlags {
             group_add: self.group_add.clone(),
             extra_hosts: self.add_host.clone(),
             restart,
-            network: networks.into_iter().next().unwrap_or_default(),
+            network: networking.mode,
+            networks: networking.networks,
+            ports: networking.ports,
+            publish_all: networking.publish_all,
+            dns: networking.dns,
+            dns_search: networking.dns_search,
+            dns_options: networking.dns_options,
             auto_remove: self.rm,
             cidfile: self.cidfile.clone().unwrap_or_default(),
             log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
@@ -264,23 +264,6 @@ impl ContainerFlags {
     }
 }
 
-/// Reads `--expose`: `port[-port][/protocol]`.
-fn ports(text: &str) -> Result<Vec<String>, String> {
-    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let invalid = || format!("invalid range format for --expose: {text}, error: invalid port");
-    let protocol = protocol.to_ascii_lowercase();
-    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(format!("invalid range format for --expose: {text}, error: invalid proto: {protocol}"));
-    }
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let first: u16 = first.parse().map_err(|_| invalid())?;
-    let last: u16 = last.parse().map_err(|_| invalid())?;
-    if first > last {
-        return Err(invalid());
-    }
-    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
-}
-
 /// Says in Go's words why a file could not be opened: scripts know them.
 pub(super) fn open_error(path: &str, error: &std::io::Error) -> anyhow::Error {
     let words = match error.raw_os_error() {
@@ -291,16 +274,4 @@ pub(super) fn open_error(path: &str, error: &std::io::Error) -> anyhow::Error {
         None => error.to_string(),
     };
     anyhow!("open {}: {words}", Path::new(path).display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_ports() {
-        assert_eq!(ports("80").unwrap(), ["80/tcp"]);
-        assert_eq!(ports("7-9/udp").unwrap(), ["7/udp", "8/udp", "9/udp"]);
-        assert!(ports("x").is_err() && ports("9-7").is_err() && ports("80/x").is_err());
-    }
 }

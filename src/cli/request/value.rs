@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::cli::format::template::print::quote;
 use crate::cli::format::units;
 use crate::cli::grammar::integer;
-use crate::container::{Device, LogDriver, NetworkMode, RestartPolicy, Ulimit};
+use crate::container::{Device, LogDriver, RestartPolicy, Ulimit};
 
 /// Reads `--add-host`: `name:address` or `name=address`.
 pub(in crate::cli) fn parse_extra_host(text: &str) -> Result<String, String> {
@@ -155,18 +155,6 @@ pub(super) fn restart(text: &str) -> Result<RestartPolicy, String> {
     }
 }
 
-/// Reads `--network`.
-pub(super) fn network(text: &str) -> Result<NetworkMode, String> {
-    match text {
-        "" | "default" => Ok(NetworkMode::Default),
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        other => Err(format!(
-            "--network {other} is not supported yet: there are no bridge networks; use --network host or none"
-        )),
-    }
-}
-
 /// Reads `--log-driver`.
 pub(super) fn log_driver(text: &str) -> Result<LogDriver, String> {
     match text {
@@ -293,7 +281,6 @@ mod tests {
         assert_eq!(capability("all"), "ALL");
         assert_eq!(parse_stream("STDOUT").unwrap(), "stdout");
         assert!(parse_stream("out").is_err());
-        assert!(network("bridge").unwrap_err().contains("--network bridge is not supported yet"));
         assert_eq!(security_opt("no-new-privileges").unwrap(), "no-new-privileges");
         let error = security_opt("seccomp=/nowhere").unwrap_err().to_string();
         assert_eq!(

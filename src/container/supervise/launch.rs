@@ -4,14 +4,15 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::container::config::{ContainerConfig, MountSource};
-use crate::container::dir::ContainerDir;
+use crate::container::config::{ContainerConfig, MountSource, NetworkMode};
+use crate::container::dir::{Alive, ContainerDir};
 use crate::container::spec::{self, Places};
+use crate::container::status::{self, Status};
 use crate::container::{filter, start};
 use crate::idmap::Identity;
-use crate::runtime::{self, Bundle, Process, RootFs, Seed, UserRequest, WindowSize};
+use crate::runtime::{self, Bundle, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
 use crate::store::{Lock, Mode, Store};
 use crate::volume;
 
@@ -24,19 +25,41 @@ pub(super) struct Launch<'a> {
     pub(super) identity: &'a Identity,
 }
 
+/// A container's process that waits to be let go.
+#[derive(Debug)]
+pub(super) struct Launched {
+    prepared: Prepared,
+    /// Those of the volumes that it is about to fill.
+    _locks: Vec<Lock>,
+}
+
+impl Launched {
+    /// Returns the process's number.
+    pub(super) fn pid(&self) -> i32 {
+        self.prepared.pid
+    }
+
+    /// Lets the process go.
+    pub(super) fn start(self) -> Result<Process> {
+        self.prepared.start().map_err(start::explain)
+    }
+}
+
 impl Launch<'_> {
-    /// Starts the container's process. `window` is the size of its terminal; `first` tells that it has never
-    /// run, so that empty volumes are filled from the image.
-    pub(super) fn start(&self, window: Option<(u16, u16)>, first: bool) -> Result<Process> {
+    /// Makes the container's process, which waits to be let go. `window` is the size of its terminal; `first`
+    /// tells that it has never run, so that empty volumes are filled from the image.
+    pub(super) fn prepare(&self, window: Option<(u16, u16)>, first: bool) -> Result<Launched> {
         let config = self.config;
+        let (network, netns) = self.network()?;
         let places = Places {
-            container: self.dir.path().to_owned(),
+            network,
+            netns,
             volumes: self.store.volumes(),
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
         let spec = spec::build(config, &places)?;
         let rootfs = self.rootfs()?;
-        let (seeds, _locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
+        let (seeds, locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
         let (rows, columns) = window.unwrap_or((0, 0));
         let bundle = Bundle {
             spec: &spec,
@@ -49,8 +72,27 @@ impl Launch<'_> {
             seccomp: filter::of(config, config.privileged)?,
             identity: self.identity,
         };
-        let prepared = runtime::prepare(&bundle)?;
-        prepared.start().map_err(start::explain)
+        Ok(Launched { prepared: runtime::prepare(&bundle)?, _locks: locks })
+    }
+
+    /// Finds whose network it is: the directory with its files, and the namespace if that is another's.
+    fn network(&self) -> Result<(PathBuf, Option<PathBuf>)> {
+        let NetworkMode::Container(id) = &self.config.network else {
+            return Ok((self.dir.path().to_owned(), None));
+        };
+        let other = ContainerDir::new(self.store, id);
+        if !other.exists() {
+            bail!("No such container: {id}");
+        }
+        match status::observe_and_mend(&other)? {
+            Status::Running(Alive { init: Some(init), .. }) if init.lives() => {
+                Ok((other.path().to_owned(), Some(PathBuf::from(format!("/proc/{}/ns/net", init.pid)))))
+            }
+            Status::Restarting(_) => {
+                bail!("Container {id} is restarting, wait until the container is running")
+            }
+            _ => bail!("cannot join network namespace of a non running container: {id}"),
+        }
     }
 
     fn rootfs(&self) -> Result<RootFs> {

@@ -24,6 +24,7 @@
 
 mod client;
 mod launch;
+mod network;
 mod restart;
 mod run;
 

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::client::{Client, Said};
 use super::launch::Launch;
+use super::network::{Plugged, Wish};
 use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
@@ -22,6 +23,7 @@ use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
 use crate::container::{remove, signal};
 use crate::idmap::{Ancestor, Identity};
+use crate::network::Router;
 use crate::runtime::Process;
 use crate::store::{Lock, Store};
 use crate::sys;
@@ -31,6 +33,9 @@ const INPUT_WAITING: usize = 64 << 10;
 
 /// How long nothing has to happen before the supervisor makes itself small.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// How long after a failed attempt to replace the router the next one follows.
+const REPLACE: Duration = Duration::from_secs(2);
 
 /// Everything a supervisor holds.
 #[derive(Debug)]
@@ -47,6 +52,10 @@ pub(super) struct Supervisor {
     log: Option<Writer>,
     mark: Alive,
     restarts: Restarts,
+    /// The connection to the router, while it has one.
+    router: Option<Router>,
+    /// When the next attempt is made to have one, after it has died and one has failed.
+    replace_at: Option<Instant>,
     /// The process, while one runs.
     process: Option<Running>,
     /// When the next run begins, while none runs.
@@ -107,6 +116,8 @@ impl Supervisor {
             started: String::new(),
             restarts: 0,
             last: None,
+            networks: Vec::new(),
+            ports: Vec::new(),
         };
         Ok(Self {
             store,
@@ -121,6 +132,8 @@ impl Supervisor {
             log,
             mark,
             restarts: Restarts::default(),
+            router: None,
+            replace_at: None,
             process: None,
             next_run: None,
             stopped: false,
@@ -134,6 +147,7 @@ impl Supervisor {
     /// Runs the container until nothing is left to do.
     pub(super) fn run(&mut self) -> Result<()> {
         if let Err(error) = self.begin_run() {
+            self.unplug();
             let record = self.start_failure(&error);
             self.end(&record, super::failure(&error));
             return Err(error);
@@ -153,7 +167,16 @@ impl Supervisor {
         let launch =
             Launch { store: &self.store, dir: &self.dir, config: &self.config, identity: &self.identity };
         let first = self.mark.restarts == 0 && self.dir.exit_record()?.is_none();
-        let process = launch.start(window, first)?;
+        let wish = Wish::load(&self.store, &self.dir, &self.config)?;
+        let mut router = wish.reach()?;
+        let launched = launch.prepare(window, first)?;
+        wish.plug(router.as_mut(), launched.pid(), &mut self.mark)?;
+        if !self.mark.networks.is_empty() {
+            self.dir.put_alive(&self.mark)?;
+            wish.confirm()?;
+        }
+        let process = launched.start()?;
+        self.router = router;
         self.mark.started = now();
         self.mark.init = ProcessMark::of(process.pid).ok();
         self.mark.last = None;
@@ -176,6 +199,9 @@ impl Supervisor {
         let ready = self.wait()?;
         if ready.signals {
             self.take_signals()?;
+        }
+        if ready.router || self.replace_at.is_some_and(|at| at <= Instant::now()) {
+            self.replace_router();
         }
         if ready.listener {
             while let Ok((socket, _)) = self.listener.accept() {
@@ -214,6 +240,7 @@ impl Supervisor {
             while self.take_output(stream) {}
         }
         let Some(process) = self.process.take() else { return Ok(None) };
+        self.unplug();
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
         self.kill_at = None;
         let record = ExitRecord {
@@ -260,6 +287,48 @@ impl Supervisor {
             Ok(()) => None,
             Err(error) => Some(ExitRecord { started: last.started, ..self.start_failure(&error) }),
         }
+    }
+
+    /// Gives up the networks: the process that was in them has ended, or never came to run.
+    fn unplug(&mut self) {
+        self.router = None;
+        self.replace_at = None;
+        self.mark.networks.clear();
+        self.mark.ports.clear();
+    }
+
+    fn plugged(&mut self) -> Plugged<'_> {
+        Plugged {
+            store: &self.store,
+            dir: &self.dir,
+            config: &self.config,
+            router: &mut self.router,
+            mark: &mut self.mark,
+        }
+    }
+
+    /// The router has died: has another in its place, or tries again in a while.
+    fn replace_router(&mut self) {
+        let router = self.router.take();
+        self.replace_at = None;
+        if let Err(error) = self.plugged().replace(router) {
+            eprintln!("supervisor: replace the router: {error:#}");
+            self.replace_at = Some(Instant::now() + REPLACE);
+        }
+    }
+
+    /// Changes the container's networks as a client asks.
+    fn change_networks(&mut self, at: usize, request: &Request) {
+        let changed = match request {
+            Request::Connect(attachment) => self.plugged().connect(attachment),
+            Request::Disconnect { network } => self.plugged().disconnect(network),
+            _ => return,
+        };
+        let event = match &changed {
+            Ok(()) => Event::Done,
+            Err(error) => super::failure(error),
+        };
+        self.clients[at].tell(&event);
     }
 
     fn start_failure(&self, error: &anyhow::Error) -> ExitRecord {
@@ -377,6 +446,7 @@ impl Supervisor {
                 }
             }
             Request::Wait => {}
+            Request::Connect(_) | Request::Disconnect { .. } => self.change_networks(at, request),
         }
     }
 
@@ -449,6 +519,10 @@ impl Supervisor {
             fds.push(PollFd::new(&client.socket, events));
         }
         let mut at = Places::default();
+        if let Some(router) = &self.router {
+            at.router = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(router.as_fd(), PollFlags::IN));
+        }
         if let Some(process) = process {
             at.pidfd = Some(fds.len());
             fds.push(PollFd::new(&process.pidfd, PollFlags::IN));
@@ -463,7 +537,7 @@ impl Supervisor {
             }
         }
         let left = |at: Instant| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        let timer = self.kill_at.into_iter().chain(self.next_run).min().map(left);
+        let timer = self.kill_at.into_iter().chain(self.next_run).chain(self.replace_at).min().map(left);
         let timeout = timer.into_iter().chain(self.stirred.then_some(QUIET)).min().map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
@@ -477,6 +551,7 @@ impl Supervisor {
         let heard = |at: usize| fds[at].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
         let ready = Ready {
             signals: heard(0),
+            router: is_ready(at.router),
             listener: heard(1),
             clients: (0..self.clients.len()).map(|client| heard(client + 2)).collect(),
             exited: is_ready(at.pidfd),
@@ -492,9 +567,10 @@ impl Supervisor {
     }
 }
 
-/// Where in the list of polled descriptors the process's are.
+/// Where in the list of polled descriptors those are that come and go.
 #[derive(Default)]
 struct Places {
+    router: Option<usize>,
     pidfd: Option<usize>,
     stdout: Option<usize>,
     stderr: Option<usize>,
@@ -503,6 +579,7 @@ struct Places {
 /// What is ready.
 struct Ready {
     signals: bool,
+    router: bool,
     listener: bool,
     clients: Vec<bool>,
     exited: bool,

@@ -7,6 +7,7 @@ pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod layer;
 pub(crate) mod outcome;
+pub(crate) mod outside;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod registry;

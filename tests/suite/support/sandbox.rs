@@ -36,6 +36,8 @@ pub(crate) struct Sandbox {
     dir: PathBuf,
     user: User,
     before: Vec<String>,
+    /// A process in whose network namespace the commands run.
+    netns: Option<u32>,
 }
 
 impl Sandbox {
@@ -56,7 +58,7 @@ impl Sandbox {
                 chown(&path, Some(user.uid), Some(user.gid)).unwrap();
             }
         }
-        Self { dir, user: user.clone(), before: Vec::new() }
+        Self { dir, user: user.clone(), before: Vec::new(), netns: None }
     }
 
     /// A sandbox of root's.
@@ -67,6 +69,12 @@ impl Sandbox {
     /// Has another program call all commands from now on.
     pub(crate) fn through(mut self, words: &[&str]) -> Self {
         self.before = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Has all commands from now on run in the network namespace of a process. Needs root.
+    pub(crate) fn within(mut self, pid: u32) -> Self {
+        self.netns = Some(pid);
         self
     }
 
@@ -344,6 +352,14 @@ impl Invocation<'_> {
     fn build(&self, before: &[&str]) -> Command {
         let sandbox = self.sandbox;
         let mut words: Vec<String> = before.iter().map(ToString::to_string).collect();
+        if let Some(pid) = sandbox.netns {
+            let user = &sandbox.user;
+            let enter = format!(
+                "nsenter -t {pid} -n setpriv --reuid {} --regid {} --init-groups",
+                user.uid, user.gid
+            );
+            words.extend(enter.split(' ').map(str::to_owned));
+        }
         words.extend(self.before.iter().cloned());
         if let Some(size) = self.small_disk {
             let data = sandbox.dir.join("data").to_str().unwrap().to_owned();
@@ -374,7 +390,7 @@ impl Invocation<'_> {
         command.env("XDG_RUNTIME_DIR", sandbox.dir.join("run"));
         command.env("TMPDIR", sandbox.dir.join("tmp"));
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
-        if is_root() && self.small_disk.is_none() {
+        if is_root() && self.small_disk.is_none() && sandbox.netns.is_none() {
             command.uid(sandbox.user.uid).gid(sandbox.user.gid);
         }
         command

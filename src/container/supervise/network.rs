@@ -1,0 +1,411 @@
+//! A running container's place in its networks: the connection to the router, and what was got over it.
+//!
+//! The connection is the registration: it is made before the container's process is let go, and dropped when
+//! that process has ended. What the container got stands in `alive.json`. When the router dies, the connection
+//! ends; whoever sees that first starts another router in the same namespace, and everybody repeats what they
+//! have.
+
+use std::fs::File;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+
+use crate::container::config::{Attachment, ContainerConfig};
+use crate::container::dir::{Alive, ContainerDir, Joined};
+use crate::container::etc::{self, Facts};
+use crate::container::network::{default_route, endpoint_request, is_of, link_lines, resolve};
+use crate::container::start::StartError;
+use crate::network::protocol::{
+    EndpointRequest, HostPort, PortRequest, Protocol, PublishedPort, Refusal, RefusalKind,
+};
+use crate::network::{self, Network, Router};
+use crate::store::{Mode, Store, random_id};
+
+/// What a container is to be in at its start.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) store: &'a Store,
+    pub(super) dir: &'a ContainerDir,
+    pub(super) config: &'a ContainerConfig,
+    networks: Vec<(Attachment, Network)>,
+}
+
+impl<'a> Wish<'a> {
+    /// Loads what the container is meant to be in now.
+    pub(super) fn load(store: &'a Store, dir: &'a ContainerDir, config: &'a ContainerConfig) -> Result<Self> {
+        let attachments = if config.network.is_bridged() { dir.attachments(config)? } else { Vec::new() };
+        let networks = resolve(store, &attachments).context("failed to set up container networking")?;
+        Ok(Self { store, dir, config, networks })
+    }
+
+    /// Connects to the router, or starts it; `None` if the container needs none. Done before the container's
+    /// process is made, so that a router that starts does so meanwhile.
+    pub(super) fn reach(&self) -> Result<Option<Router>> {
+        if self.networks.is_empty() {
+            return Ok(None);
+        }
+        Router::reach(self.store, &self.config.id).context("failed to set up container networking").map(Some)
+    }
+
+    /// Plugs the waiting process `pid` into all networks, publishes its ports and writes its files of `/etc`.
+    pub(super) fn plug(&self, router: Option<&mut Router>, pid: i32, mark: &mut Alive) -> Result<()> {
+        mark.networks.clear();
+        mark.ports.clear();
+        if let Some(router) = router {
+            let netns = netns(pid)?;
+            let first = default_route(&self.networks);
+            for (attachment, network) in &self.networks {
+                let leads = first == Some(network.id.as_str());
+                let request = endpoint_request(self.store, self.config, attachment, leads)?;
+                let endpoint = router
+                    .attach(&netns, network, &request, false)
+                    .map_err(|error| refused(network, error))?;
+                mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
+            }
+            mark.ports = publish(router, self.config, &self.networks, mark, self.store)?;
+        }
+        write_etc(self.store, self.dir, self.config, &self.networks, mark)
+    }
+
+    /// Looks whether all networks are still there, after it was said that this container is in them.
+    pub(super) fn confirm(&self) -> Result<()> {
+        if self.networks.is_empty() {
+            return Ok(());
+        }
+        let _lock = network::lock(self.store, Mode::Shared)?;
+        for (_, network) in &self.networks {
+            if !network::exists(self.store, &network.id) {
+                anyhow::bail!("failed to set up container networking: network {} not found", network.id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A container that runs, with the connection to the router if there is one.
+#[derive(Debug)]
+pub(super) struct Plugged<'a> {
+    pub(super) store: &'a Store,
+    pub(super) dir: &'a ContainerDir,
+    pub(super) config: &'a ContainerConfig,
+    pub(super) router: &'a mut Option<Router>,
+    pub(super) mark: &'a mut Alive,
+}
+
+impl Plugged<'_> {
+    /// Puts the container into one more network, at once if it runs.
+    pub(super) fn connect(&mut self, attachment: &Attachment) -> Result<()> {
+        let mut attachments = self.dir.attachments(self.config)?;
+        if attachments.iter().any(|it| is_of(it, &attachment.id, &attachment.network)) {
+            anyhow::bail!("endpoint already exists in network {}", attachment.network);
+        }
+        attachments.push(attachment.clone());
+        let networks = resolve(self.store, &attachments)?;
+        if let Some(init) = self.mark.init {
+            let netns = netns(init.pid)?;
+            let was_empty = self.router.is_none();
+            let mut router = match self.router.take() {
+                Some(router) => router,
+                None => Router::reach(self.store, &self.config.id)?,
+            };
+            let joined = self.join(&mut router, &netns, &networks, attachment);
+            let published = match joined {
+                Ok(()) if was_empty => publish(&mut router, self.config, &networks, self.mark, self.store)
+                    .map(|ports| self.mark.ports = ports),
+                joined => joined,
+            };
+            if published.is_ok() || !was_empty {
+                *self.router = Some(router);
+            } else {
+                self.mark.networks.clear();
+            }
+            published?;
+            self.route(&netns, &networks)?;
+            write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
+        }
+        self.dir.put_attachments(&attachments)?;
+        self.dir.put_alive(self.mark)
+    }
+
+    fn join(
+        &mut self,
+        router: &mut Router,
+        netns: &File,
+        networks: &[(Attachment, Network)],
+        attachment: &Attachment,
+    ) -> Result<()> {
+        let Some((_, network)) = networks.iter().find(|(it, _)| it == attachment) else { return Ok(()) };
+        let leads = !self.mark.networks.iter().any(|it| it.default_route)
+            && default_route(networks) == Some(network.id.as_str());
+        let request = endpoint_request(self.store, self.config, attachment, leads)?;
+        let endpoint =
+            router.attach(netns, network, &request, false).map_err(|error| refused(network, error))?;
+        self.mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
+        Ok(())
+    }
+
+    /// Takes the container out of a network, at once if it runs.
+    pub(super) fn disconnect(&mut self, id: &str) -> Result<()> {
+        let mut attachments = self.dir.attachments(self.config)?;
+        let name = self.mark.networks.iter().find(|it| it.endpoint.network_id == id);
+        let name = name.map(|it| it.endpoint.network.clone()).unwrap_or_default();
+        attachments.retain(|it| !is_of(it, id, &name));
+        if self.mark.networks.iter().any(|it| it.endpoint.network_id == id) {
+            if let Some(router) = self.router.as_mut() {
+                router.detach(id)?;
+            }
+            self.mark.networks.retain(|it| it.endpoint.network_id != id);
+        }
+        if self.mark.networks.is_empty() {
+            *self.router = None;
+            self.mark.ports.clear();
+        }
+        let networks = resolve(self.store, &attachments).unwrap_or_default();
+        if let Some(init) = self.mark.init {
+            self.route(&netns(init.pid)?, &networks)?;
+            write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
+        }
+        self.dir.put_attachments(&attachments)?;
+        self.dir.put_alive(self.mark)
+    }
+
+    /// Gives the default route to the network that is to have it now. An endpoint is plugged anew for that,
+    /// with the addresses that it had, so its connections last.
+    fn route(&mut self, netns: &File, networks: &[(Attachment, Network)]) -> Result<()> {
+        let Some(router) = self.router.as_mut() else { return Ok(()) };
+        let leader = default_route(networks).map(str::to_owned);
+        let mut wrong: Vec<&mut Joined> = self
+            .mark
+            .networks
+            .iter_mut()
+            .filter(|it| it.default_route != (leader.as_ref() == Some(&it.endpoint.network_id)))
+            .collect();
+        // The one that loses it comes first.
+        wrong.sort_by_key(|it| !it.default_route);
+        for joined in wrong {
+            let Some((attachment, network)) =
+                networks.iter().find(|(_, network)| network.id == joined.endpoint.network_id)
+            else {
+                continue;
+            };
+            let request = endpoint_request(self.store, self.config, attachment, !joined.default_route)?;
+            let request = held(joined, request);
+            router.detach(&network.id)?;
+            joined.endpoint = router.attach(netns, network, &request, true)?;
+            joined.default_route = !joined.default_route;
+        }
+        Ok(())
+    }
+
+    /// The router has died: finds or starts another, and repeats there what the container has. Without the old
+    /// connection, an attempt before this one has failed.
+    pub(super) fn replace(&mut self, router: Option<Router>) -> Result<()> {
+        let init = self.mark.init.context("the container has ended")?;
+        let netns = netns(init.pid)?;
+        let mut router = match router {
+            Some(router) => router.again()?,
+            None => Router::reach(self.store, &self.config.id)?,
+        };
+        let attachments = self.dir.attachments(self.config)?;
+        let networks = resolve(self.store, &attachments)?;
+        for joined in &mut self.mark.networks {
+            let Some((attachment, network)) =
+                networks.iter().find(|(_, network)| network.id == joined.endpoint.network_id)
+            else {
+                continue;
+            };
+            let request = endpoint_request(self.store, self.config, attachment, joined.default_route)?;
+            joined.endpoint = router.attach(&netns, network, &held(joined, request), true)?;
+        }
+        if !self.mark.ports.is_empty() {
+            let ports: Vec<PortRequest> = self.mark.ports.iter().map(again).collect();
+            self.mark.ports = router.publish(&ports, true)?;
+        }
+        *self.router = Some(router);
+        self.dir.put_alive(self.mark)
+    }
+}
+
+/// Asks for exactly what the container has.
+fn held(joined: &Joined, request: EndpointRequest) -> EndpointRequest {
+    let endpoint = &joined.endpoint;
+    EndpointRequest {
+        interface: Some(endpoint.interface.clone()),
+        ip: endpoint.ip.map(|(address, _)| address),
+        ip6: endpoint.ip6.map(|(address, _)| address),
+        mac: Some(endpoint.mac),
+        ..request
+    }
+}
+
+fn again(port: &PublishedPort) -> PortRequest {
+    PortRequest {
+        container_port: port.container_port,
+        protocol: port.protocol,
+        host_ip: Some(port.host_ip),
+        host_port: HostPort::One(port.host_port),
+    }
+}
+
+fn netns(pid: i32) -> Result<File> {
+    let path = format!("/proc/{pid}/ns/net");
+    File::open(&path).with_context(|| format!("open {path}"))
+}
+
+/// Decides which ports are to be published: those asked for, and with `-P` the declared ones that are not.
+fn port_requests(config: &ContainerConfig, binding: Option<IpAddr>) -> Vec<PortRequest> {
+    let mut ports = config.ports.clone();
+    if config.publish_all {
+        for text in &config.exposed_ports {
+            let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+            let protocol = match protocol {
+                "tcp" => Protocol::Tcp,
+                "udp" => Protocol::Udp,
+                _ => continue,
+            };
+            let Ok(container_port) = number.parse() else { continue };
+            if !ports.iter().any(|it| (it.container_port, it.protocol) == (container_port, protocol)) {
+                ports.push(PortRequest { container_port, protocol, host_ip: None, host_port: HostPort::Any });
+            }
+        }
+    }
+    for port in &mut ports {
+        port.host_ip = port.host_ip.or(binding);
+    }
+    ports
+}
+
+fn publish(
+    router: &mut Router,
+    config: &ContainerConfig,
+    networks: &[(Attachment, Network)],
+    mark: &Alive,
+    store: &Store,
+) -> Result<Vec<PublishedPort>> {
+    // As in Docker: what reaches nothing is not reached either.
+    let leader = default_route(networks);
+    let Some((_, network)) = networks.iter().find(|(_, network)| Some(network.id.as_str()) == leader) else {
+        return Ok(Vec::new());
+    };
+    let ports = port_requests(config, network.host_binding().map(IpAddr::V4));
+    if ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    router.publish(&ports, false).map_err(|error| {
+        let joined = mark.networks.iter().find(|it| it.endpoint.network_id == network.id);
+        let id = joined.map(|it| it.endpoint_id.clone()).unwrap_or_default();
+        let name = crate::container::name::of(store, &config.id).unwrap_or_default();
+        unpublished(&format!("{name} ({id})"), error)
+    })
+}
+
+/// Says in Docker's words why a container could not get into a network.
+fn refused(network: &Network, error: anyhow::Error) -> anyhow::Error {
+    let said = |text: String| -> anyhow::Error {
+        let message = format!("failed to set up container networking: {text}");
+        StartError { code: 125, message, hint: None }.into()
+    };
+    match error.downcast_ref::<Refusal>().map(|refusal| refusal.kind) {
+        Some(RefusalKind::AddressInUse) => said("Address already in use".to_owned()),
+        Some(RefusalKind::NoAddressLeft) => said(format!(
+            "no available IPv4 addresses on this network's address pools: {} ({})",
+            network.name, network.id
+        )),
+        Some(RefusalKind::Unsupported) => StartError {
+            code: 125,
+            message: format!("failed to set up container networking: {error:#}"),
+            hint: Some("use --network host, or --network none".to_owned()),
+        }
+        .into(),
+        _ => said(format!("{error:#}")),
+    }
+}
+
+/// Says in Docker's words why a port could not be had.
+fn unpublished(endpoint: &str, error: anyhow::Error) -> anyhow::Error {
+    let said = |text: String, hint| -> anyhow::Error {
+        let message = format!(
+            "failed to set up container networking: driver failed programming external connectivity on endpoint \
+             {endpoint}: {text}"
+        );
+        StartError { code: 125, message, hint }.into()
+    };
+    match error.downcast_ref::<Refusal>().map(|refusal| refusal.kind) {
+        Some(RefusalKind::PortAllocated { ip, port }) => {
+            let address = std::net::SocketAddr::new(ip, port);
+            said(format!("Bind for {address} failed: port is already allocated"), None)
+        }
+        Some(RefusalKind::PortDenied { port }) => said(
+            format!("cannot expose privileged port {port}: permission denied"),
+            Some(format!(
+                "use a port of 1024 or above, or have an administrator lower the limit: sysctl \
+                 net.ipv4.ip_unprivileged_port_start={port}"
+            )),
+        ),
+        _ => said(format!("{error:#}"), None),
+    }
+}
+
+/// Writes `hosts` and `resolv.conf` for what the container is in now.
+fn write_etc(
+    store: &Store,
+    dir: &ContainerDir,
+    config: &ContainerConfig,
+    networks: &[(Attachment, Network)],
+    mark: &Alive,
+) -> Result<()> {
+    let mut facts = Facts::default();
+    for joined in &mark.networks {
+        let endpoint = &joined.endpoint;
+        facts.own.extend(endpoint.ip.map(|(address, _)| IpAddr::V4(address)));
+        facts.own.extend(endpoint.ip6.map(|(address, _)| IpAddr::V6(address)));
+        if joined.default_route || facts.nameserver.is_none() {
+            facts.nameserver = Some(endpoint.dns);
+        }
+        let gateway = endpoint.gateway.map(IpAddr::V4).or(endpoint.gateway6.map(IpAddr::V6));
+        if joined.default_route {
+            facts.gateway = gateway;
+        }
+    }
+    for (attachment, network) in networks {
+        facts.links.extend(link_lines(store, config, attachment, network)?);
+    }
+    etc::write(dir.path(), config, &facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::spec::tests::config;
+
+    fn port(container_port: u16, host_port: HostPort) -> PortRequest {
+        PortRequest { container_port, protocol: Protocol::Tcp, host_ip: None, host_port }
+    }
+
+    #[test]
+    fn publishes_all_that_is_declared_and_not_asked_for() {
+        let mut config = config();
+        config.exposed_ports = ["80/tcp", "53/udp", "9/sctp"].map(str::to_owned).into();
+        config.ports = vec![port(80, HostPort::One(8080))];
+        assert_eq!(port_requests(&config, None), config.ports);
+        config.publish_all = true;
+        let all = port_requests(&config, Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[1].container_port, all[1].protocol), (53, Protocol::Udp));
+        assert!(all.iter().all(|port| port.host_ip.is_some()));
+    }
+
+    #[test]
+    fn complains_in_dockers_words() {
+        let kind = RefusalKind::PortAllocated { ip: "0.0.0.0".parse().unwrap(), port: 80 };
+        let error = unpublished("web (abc)", Refusal::new(kind, "taken").into());
+        assert_eq!(
+            error.to_string(),
+            "failed to set up container networking: driver failed programming external connectivity on endpoint web \
+             (abc): Bind for 0.0.0.0:80 failed: port is already allocated"
+        );
+        let error = unpublished("web (abc)", Refusal::new(RefusalKind::PortDenied { port: 80 }, "no").into());
+        let hint = error.downcast_ref::<StartError>().unwrap().hint.clone().unwrap();
+        assert!(hint.ends_with("sysctl net.ipv4.ip_unprivileged_port_start=80"), "{hint}");
+    }
+}

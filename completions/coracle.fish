@@ -43,6 +43,8 @@ complete -c coracle -n "__fish_coracle_needs_command" -f -a "inspect" -d 'Return
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "kill" -d 'Kill one or more running containers'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "load" -d 'Load an image from a tar archive or STDIN'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "logs" -d 'Fetch the logs of a container'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "network" -d 'Manage networks'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "port" -d 'List port mappings or a specific mapping for the container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "ps" -d 'List containers'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "pull" -d 'Download an image from a registry'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "rename" -d 'Rename a container'
@@ -73,7 +75,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l domainname -d
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l env-file -d 'Read environment variables from a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l expose -d 'Declare a port or a range of ports' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s l -l label -d 'Set labels' -r
@@ -81,7 +82,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l label-file -d
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l name -d 'Name of the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l network -d 'Network of the container: none or host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns -d 'Set nameservers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns-option -d 'Set options of the resolver' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns-search -d 'Set domains in which short names are looked up' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l expose -d 'Declare a port or a range of ports' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l link -d 'Add a link to another container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l network-alias -d 'Add a name that the container answers to on its network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -s p -l publish -d 'Publish a port of the container on the host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l restart -d 'What to do when the container ends' -r
@@ -98,6 +110,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -s w -l workdir 
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand create" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l privileged -d 'Give the container everything a user namespace can give'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s q -l quiet -d 'Suppress the pull output'
@@ -140,7 +153,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand inspect" -l type -d 'Only inspect objects of this type: container or image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand inspect" -l type -d 'Only inspect objects of this type: container, image or network' -r
 complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s s -l size -d 'Count how much disk a container takes'
 complete -c coracle -n "__fish_coracle_using_subcommand kill" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
@@ -152,6 +165,55 @@ complete -c coracle -n "__fish_coracle_using_subcommand logs" -l until -d 'Show 
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Accepted; lines have no details besides their time'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "inspect" -d 'Display detailed information on one or more networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "connect" -d 'Connect a container to a network'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "disconnect" -d 'Disconnect a container from a network'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "create" -d 'Create a network'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "ls" -d 'List networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "list" -d 'List networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "prune" -d 'Remove all unused networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "rm" -d 'Remove one or more networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "remove" -d 'Remove one or more networks'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Accepted; there is no more to tell'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l alias -d 'Add a name that the container answers to on the network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l driver-opt -d 'Options of the driver, for inspect' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l gw-priority -d 'Of several networks, the one with the highest priority has the default route' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip -d 'IPv4 address (e.g., "172.30.100.104")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip6 -d 'IPv6 address (e.g., "2001:db8::33")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link -d 'Add a link to another container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from disconnect" -s f -l force -d 'Leave a network that is not there any more'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l aux-address -d 'Keep addresses from being given (name=address)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l config-from -d 'Refused: take the settings of another network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -s d -l driver -d 'Driver of the network; there is bridge' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l gateway -d 'Gateway of a subnet' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ip-range -d 'Give addresses from a part of the subnet only' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ipam-driver -d 'Driver of the addresses; there is default' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ipam-opt -d 'Refused: options of the driver of the addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ipv4 -d 'Have IPv4 addresses' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l label -d 'Set labels' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -s o -l opt -d 'Set options of the driver' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l scope -d 'Scope of the network; there is local' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l subnet -d 'Addresses of the network as a block (e.g., 172.28.0.0/16)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l attachable -d 'Let containers be attached by hand, as every network here does'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l config-only -d 'Refused: make settings without a network'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ingress -d 'Refused: the routing mesh of a swarm'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l internal -d 'Let nothing in or out'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l ipv6 -d 'Have IPv6 addresses'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from ls" -s f -l filter -d 'Show only what fits (e.g. "driver=bridge")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from ls" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not cut columns short'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Only show network IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from list" -s f -l filter -d 'Show only what fits (e.g. "driver=bridge")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from list" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from list" -l no-trunc -d 'Do not cut columns short'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Only show network IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (e.g. "until=<timestamp>")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask first'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from rm" -s f -l force -d 'Do not complain of a network that is not there'
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from remove" -s f -l force -d 'Do not complain of a network that is not there'
 complete -c coracle -n "__fish_coracle_using_subcommand ps" -s f -l filter -d 'Show only what fits (name=value)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand ps" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand ps" -s n -l last -d 'Show the n last created containers, whatever their state' -r
@@ -183,7 +245,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l domainname -d 'N
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l env-file -d 'Read environment variables from a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l expose -d 'Declare a port or a range of ports' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s l -l label -d 'Set labels' -r
@@ -191,7 +252,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l label-file -d 'R
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l name -d 'Name of the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l network -d 'Network of the container: none or host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns -d 'Set nameservers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns-option -d 'Set options of the resolver' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns-search -d 'Set domains in which short names are looked up' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l expose -d 'Declare a port or a range of ports' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l link -d 'Add a link to another container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l network-alias -d 'Add a name that the container answers to on its network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -s p -l publish -d 'Publish a port of the container on the host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l restart -d 'What to do when the container ends' -r
@@ -211,6 +283,7 @@ false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand run" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l privileged -d 'Give the container everything a user namespace can give'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s q -l quiet -d 'Suppress the pull output'
@@ -286,24 +359,25 @@ complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_s
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -s o -l output -d 'Write to a file (or, for a format of directories, a directory), instead of STDOUT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -l platform -d 'Save only the given platforms: a comma-separated list of os[/arch[/variant]]' -r
 complete -c coracle -n "__fish_coracle_using_subcommand version" -s f -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "create" -d 'Create a new container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "exec" -d 'Execute a command in a running container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "inspect" -d 'Display detailed information on one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "kill" -d 'Kill one or more running containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "logs" -d 'Fetch the logs of a container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "ls" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "list" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "ps" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "rename" -d 'Rename a container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "restart" -d 'Restart one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "rm" -d 'Remove one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "remove" -d 'Remove one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "run" -d 'Create and run a new container from an image'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "start" -d 'Start one or more stopped containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "stop" -d 'Stop one or more running containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs ls list ps rename restart rm remove run start stop wait" -f -a "wait" -d 'Block until one or more containers stop, then print their exit codes'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "create" -d 'Create a new container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "exec" -d 'Execute a command in a running container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "inspect" -d 'Display detailed information on one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "kill" -d 'Kill one or more running containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "logs" -d 'Fetch the logs of a container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "port" -d 'List port mappings or a specific mapping for the container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "ls" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "list" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "ps" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "rename" -d 'Rename a container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "restart" -d 'Restart one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "rm" -d 'Remove one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "remove" -d 'Remove one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "run" -d 'Create and run a new container from an image'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "start" -d 'Start one or more stopped containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "stop" -d 'Stop one or more running containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach create exec export inspect kill logs port ls list ps rename restart rm remove run start stop wait" -f -a "wait" -d 'Block until one or more containers stop, then print their exit codes'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from attach" -l detach-keys -d 'Keys that detach from the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
@@ -319,7 +393,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l env-file -d 'Read environment variables from a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l expose -d 'Declare a port or a range of ports' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s l -l label -d 'Set labels' -r
@@ -327,7 +400,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l name -d 'Name of the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network -d 'Network of the container: none or host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns -d 'Set nameservers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-option -d 'Set options of the resolver' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-search -d 'Set domains in which short names are looked up' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l expose -d 'Declare a port or a range of ports' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link -d 'Add a link to another container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network-alias -d 'Add a name that the container answers to on its network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s p -l publish -d 'Publish a port of the container on the host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l restart -d 'What to do when the container ends' -r
@@ -344,6 +428,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l privileged -d 'Give the container everything a user namespace can give'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Suppress the pull output'
@@ -412,7 +497,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l env-file -d 'Read environment variables from a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l expose -d 'Declare a port or a range of ports' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s l -l label -d 'Set labels' -r
@@ -420,7 +504,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l name -d 'Name of the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network -d 'Network of the container: none or host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns -d 'Set nameservers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-option -d 'Set options of the resolver' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-search -d 'Set domains in which short names are looked up' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l expose -d 'Declare a port or a range of ports' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link -d 'Add a link to another container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network-alias -d 'Add a name that the container answers to on its network' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s p -l publish -d 'Publish a port of the container on the host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l restart -d 'What to do when the container ends' -r
@@ -440,6 +535,7 @@ false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l privileged -d 'Give the container everything a user namespace can give'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Suppress the pull output'

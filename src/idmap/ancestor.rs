@@ -48,6 +48,14 @@ impl Ancestor {
         Self::register(&holders)
     }
 
+    /// Makes a process that already is root of the ancestor user namespace a member in its own right: while it
+    /// lives, those who come enter its namespace, and no second one is made.
+    pub fn remain(locks: &Path) -> Result<Self> {
+        let path = locks.join("ancestor");
+        let _lock = Lock::take(&path, Mode::Exclusive).with_context(|| format!("lock {}", path.display()))?;
+        Self::register(&locks.join("holders"))
+    }
+
     /// Puts this process on the list.
     fn register(holders: &Path) -> Result<Self> {
         let pid = rustix::process::getpid().as_raw_nonzero().get();

@@ -48,6 +48,7 @@ use self::directory::Directory;
 use self::ledger::Ledger;
 use self::space::Space;
 use super::control;
+use crate::idmap::Ancestor;
 use crate::store::Store;
 use crate::sys::process::{self, Cloned, Parent};
 
@@ -89,6 +90,8 @@ fn begin(mut words: impl Iterator<Item = OsString>) -> Result<()> {
         .context("make a signalfd")?;
 
     let store = Store::open(&PathBuf::from(root), &PathBuf::from(runtime))?;
+    // The containers' namespaces are plugged in from the one that this process is in.
+    let _member = Ancestor::remain(&store.root().join("locks"))?;
     let lock = serve::lock(&store)?;
     control::Record::own()?.put(&store)?;
     raise_limits();

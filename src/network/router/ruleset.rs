@@ -6,7 +6,7 @@
 //! the bridge itself comes through two chains:
 //!
 //! ```text
-//! hold (-160)   of a socket that the router has open ──▶ mark 1
+//! hold (-160)   of a connection that the router has open ──▶ mark 1
 //!               whom it is for is asked of `dispatch` ──▶ a chain a network and family: n4-<id>, n6-<id>
 //!                   not from this network's addresses       ✗ dropped
 //!                   names, echo and sockets at the gateway  ──▶ mark 7
@@ -16,10 +16,10 @@
 //! routing       mark 1: every address is local (table 100) · otherwise only the gateway's are
 //! ```
 //!
-//! What is of a socket is found in two ways. A full socket bound to one address is a connection, or a flow that
-//! answers in somebody's name. A half-open or just ended connection is one too, but a SYN for it must be held
-//! like any other: it may begin the next connection between the same ports. So the router sees the repeated
-//! SYNs of connections that it has granted already, and grants them again.
+//! What is of a connection is found in two ways. A full socket bound to one address is one. A half-open or just
+//! ended connection is one too, but a SYN for it must be held like any other: it may begin the next connection between the same ports. So the router sees the repeated
+//! SYNs of connections that it has granted already, and grants them again. Datagrams find the socket of their
+//! flow in `steer`, because `tproxy` looks for it before it takes the socket of first datagrams.
 //!
 //! Networks come and go without a change to anybody else's rules: a map leads from the number of a bridge to
 //! its chain.
@@ -99,6 +99,11 @@ pub(crate) fn lay_out(rules: &mut Transaction, holding: Holding) {
 fn hold(rules: &mut Transaction) {
     rules.rule("hold", |rule| {
         rule.meta(Meta::InputDevice).is(Compare::Equal, &LOOPBACK.to_ne_bytes()).decide(Verdict::Accept);
+    });
+    // Here a socket that has its address and no other end yet would be found for everybody's datagrams; `tproxy`
+    // finds connected ones only.
+    rules.rule("hold", |rule| {
+        rule.meta(Meta::Protocol).is(Compare::Equal, &[UDP]).decide(Verdict::Goto("dispatch"));
     });
     rules.rule("hold", |rule| {
         rule.socket(SocketKey::Wildcard).is(Compare::Equal, &[0]);

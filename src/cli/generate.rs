@@ -30,15 +30,18 @@ pub(super) fn main(words: &[String]) -> Words {
 fn tree() -> Command {
     let mut root = super::global().disable_help_subcommand(true);
     for group in GROUPS {
-        root = root.subcommand(Command::new(group.name).about(group.about).disable_help_flag(true));
+        let name = group.name.rsplit(' ').next().unwrap_or(group.name);
+        let command = Command::new(name).about(group.about).disable_help_flag(true);
+        let above = group.name.rsplit_once(' ').map(|(above, _)| above);
+        root = within(root, above, Box::new(|parent| parent.subcommand(command)));
     }
     for spec in COMMANDS {
         let mut main: Option<&str> = None;
         for path in spec.paths {
             let (group, name) =
-                path.split_once(' ').map_or((None, *path), |(group, name)| (Some(group), name));
+                path.rsplit_once(' ').map_or((None, *path), |(group, name)| (Some(group), name));
             let aliases = spec.paths.iter().filter_map(|other| {
-                let (parent, alias) = other.split_once(' ').map_or((None, *other), |(p, a)| (Some(p), a));
+                let (parent, alias) = other.rsplit_once(' ').map_or((None, *other), |(p, a)| (Some(p), a));
                 (parent == group && alias != name).then_some(alias)
             });
             if main == Some(group.unwrap_or_default()) {
@@ -47,33 +50,40 @@ fn tree() -> Command {
             }
             main = Some(group.unwrap_or_default());
             let command = spec.command().name(name).visible_aliases(aliases);
-            root = match group {
-                Some(group) => root.mut_subcommand(group, |parent| parent.subcommand(command)),
-                None => root.subcommand(command),
-            };
+            root = within(root, group, Box::new(|parent| parent.subcommand(command)));
         }
     }
     root
 }
 
+/// What is done to a command.
+type Change<'a> = Box<dyn FnOnce(Command) -> Command + 'a>;
+
+/// Changes the command that a path leads to, below `root`.
+fn within(root: Command, path: Option<&str>, change: Change<'_>) -> Command {
+    let Some(path) = path else { return change(root) };
+    let (name, rest) = path.split_once(' ').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    root.mut_subcommand(name, |inner| within(inner, rest, change))
+}
+
 /// Writes one page for the program, one for each group and each command.
 fn pages(dir: &Path) -> Result<()> {
-    let root = tree();
-    page(dir, "coracle", &root)?;
-    for command in root.get_subcommands() {
-        let name = format!("coracle-{}", command.get_name());
-        page(dir, &name, command)?;
-        for inner in command.get_subcommands() {
-            page(dir, &format!("{name}-{}", inner.get_name()), inner)?;
-        }
+    pages_below(dir, "coracle", &tree())
+}
+
+/// Writes the pages of the command that the words `shown` call, and of those in it.
+fn pages_below(dir: &Path, shown: &str, command: &Command) -> Result<()> {
+    page(dir, shown, command)?;
+    for inner in command.get_subcommands() {
+        pages_below(dir, &format!("{shown} {}", inner.get_name()), inner)?;
     }
     Ok(())
 }
 
-fn page(dir: &Path, name: &str, command: &Command) -> Result<()> {
-    let shown = name.replacen('-', " ", 2);
+fn page(dir: &Path, shown: &str, command: &Command) -> Result<()> {
+    let name = shown.replace(' ', "-");
     // clap wants names that last; these few are made once.
-    let lasting: &'static str = name.to_owned().leak();
+    let lasting: &'static str = name.clone().leak();
     let command = command.clone().name(lasting).bin_name(shown).disable_help_subcommand(true);
     let mut bytes = Vec::new();
     // No date and no version in the foot: the pages change when the definitions do.

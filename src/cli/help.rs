@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Arg, Command};
 
 use super::grammar::is_switch;
-use super::tree::{COMMON, GROUPS, Group, Spec, members};
+use super::tree::{COMMON, Group, Spec, groups, members};
 
 /// How this program is called, and how wide the terminal is.
 #[derive(Debug, Clone)]
@@ -41,8 +41,12 @@ impl Style {
     pub(super) fn group(&self, group: &Group) -> String {
         let program = self.program;
         let mut out = format!("Usage:  {program} {} COMMAND\n\n{}\n\nCommands:\n", group.name, group.about);
-        for (name, spec) in members(Some(group.name)) {
-            let _ = writeln!(out, "  {name:<10}  {}", spec.about);
+        let mut lines: Vec<(&str, &str)> =
+            members(Some(group.name)).into_iter().map(|(name, spec)| (name, spec.about)).collect();
+        lines.extend(groups(Some(group.name)).map(|(name, inner)| (name, inner.about)));
+        lines.sort_unstable();
+        for (name, about) in lines {
+            let _ = writeln!(out, "  {name:<10}  {about}");
         }
         let _ = write!(
             out,
@@ -63,8 +67,8 @@ impl Style {
             }
         }
         out.push_str("\nManagement Commands:\n");
-        for group in GROUPS {
-            let _ = writeln!(out, "  {:<10}  {}", group.name, group.about);
+        for (name, group) in groups(None) {
+            let _ = writeln!(out, "  {name:<10}  {}", group.about);
         }
         out.push_str("\nCommands:\n");
         for (name, spec) in all.iter().filter(|(name, _)| !COMMON.contains(name)) {
@@ -153,7 +157,7 @@ fn wrap(indent: usize, width: usize, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::tree::find;
+    use crate::cli::tree::{find, find_group};
 
     const STYLE: Style = Style { program: "docker", width: 80 };
 
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn lays_out_a_group() {
-        let help = STYLE.group(&GROUPS[1]);
+        let help = STYLE.group(find_group("image").unwrap());
         assert!(
             help.starts_with("Usage:  docker image COMMAND\n\nManage images\n\nCommands:\n  history     "),
             "{help}"

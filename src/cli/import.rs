@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, FromArgMatches};
 
 use super::create::platform;
@@ -16,12 +16,13 @@ use super::session::Session;
 use super::tree::Spec;
 use crate::image::{self, ImportOptions};
 use crate::oci::{Platform, Reference};
+use crate::registry::{Access, Client, Proxies};
 
 /// `import`
 pub(super) const SPEC: Spec = Spec {
     paths: &["image import", "import"],
     about: "Import the contents from a tarball to create a filesystem image",
-    usage: "[OPTIONS] file|- [REPOSITORY[:TAG]]",
+    usage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
     rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] },
     define: ImportArgs::augment_args,
     run: |matches, session| run(&ImportArgs::from_arg_matches(matches)?, session),
@@ -38,8 +39,8 @@ struct ImportArgs {
     /// Platform of the image
     #[arg(long, value_name = "string")]
     platform: Option<String>,
-    /// Archive, or - for STDIN
-    #[arg(value_name = "file|-")]
+    /// Archive, its address, or - for STDIN
+    #[arg(value_name = "file|URL|-")]
     source: String,
     /// Name of the image
     #[arg(value_name = "REPOSITORY[:TAG]")]
@@ -61,7 +62,10 @@ fn run(args: &ImportArgs, session: &Session) -> Result<u8> {
     let input: Box<dyn Read + Send> = match args.source.as_str() {
         "-" => Box::new(stdin()),
         url if url.starts_with("http://") || url.starts_with("https://") => {
-            bail!("import of a URL is not supported yet: fetch {url} and pipe it in");
+            Session::note(&format!("Downloading from {url}"));
+            let access =
+                Access { proxies: Proxies::read(|name| std::env::var(name).ok()), ..Access::default() };
+            Box::new(Client::new(access).download(url).map_err(|error| response(error.into()))?)
         }
         path => Box::new(File::open(path).map_err(|error| open_error(path, &error))?),
     };

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, FromArgMatches};
 
-use super::create::platform;
 use super::grammar::{Arity, Rules};
 use super::pull::enter;
 use super::report::response;
@@ -41,7 +40,11 @@ struct LoadArgs {
 }
 
 fn run(args: &LoadArgs, session: &Session) -> Result<u8> {
-    let platform = platform(session, args.platform.as_deref())?.unwrap_or_else(Platform::host);
+    let platform = args.platform.as_deref().filter(|text| !text.is_empty());
+    let platform = platform
+        .map(str::parse::<Platform>)
+        .transpose()
+        .map_err(|error| anyhow!("invalid platform: {error}"))?;
     let input = match args.input.as_deref().filter(|path| !path.is_empty()) {
         Some(path) if Path::new(path).is_dir() => Input::Layout(path.into()),
         Some(path) => {
@@ -54,7 +57,8 @@ fn run(args: &LoadArgs, session: &Session) -> Result<u8> {
         None => Input::Archive(Box::new(stdin())),
     };
     let (_ancestor, mapping) = enter(session).map_err(response)?;
-    let loaded = image::load(session.store()?, &mapping, input, &platform, &Quiet).map_err(response)?;
+    let loaded =
+        image::load(session.store()?, &mapping, input, platform.as_ref(), &Quiet).map_err(response)?;
     let lines: String = loaded
         .iter()
         .map(|loaded| match loaded {

@@ -23,12 +23,14 @@ mod help;
 mod history;
 mod image_tree;
 mod images;
+mod imagetools;
 mod import;
 mod info;
 mod inspect;
 mod kill;
 mod load;
 mod logs;
+mod manifest;
 mod network;
 mod pattern;
 mod port;
@@ -189,19 +191,19 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
     if first == generate::ROLE {
         return generate::main(words);
     }
-    if let Some(group) = tree::GROUPS.iter().find(|group| group.name == first) {
+    while let Some(group) = tree::find_group(&path) {
         match words.first() {
             None => return Words { text: style.group(group), code: 0 },
             Some(word) if word == "--help" || word == "-h" => {
                 return Words { text: style.group(group), code: 0 };
             }
             Some(word) if word.starts_with('-') => {
-                let ask = format!("Run '{program} {first} --help' for more information");
-                let text = format!("unknown flag: {word}\n\nUsage:  {program} {first} COMMAND\n\n{ask}");
+                let ask = format!("Run '{program} {path} --help' for more information");
+                let text = format!("unknown flag: {word}\n\nUsage:  {program} {path} COMMAND\n\n{ask}");
                 return Words { text, code: 125 };
             }
             Some(word) => {
-                path = format!("{first} {word}");
+                path = format!("{path} {word}");
                 words = &words[1..];
             }
         }
@@ -225,7 +227,7 @@ fn help_on(words: &[String], style: &Style) -> Words {
         style.program(&global(), ABOUT)
     } else if let Some(spec) = tree::find(&path) {
         style.command(spec, &path)
-    } else if let Some(group) = tree::GROUPS.iter().find(|group| group.name == path) {
+    } else if let Some(group) = tree::find_group(&path) {
         style.group(group)
     } else {
         let text = format!("unknown help topic: {path}");
@@ -236,7 +238,7 @@ fn help_on(words: &[String], style: &Style) -> Words {
 
 fn unknown(path: &str, style: &Style) -> Words {
     let program = style.program;
-    let text = match path.split_once(' ') {
+    let text = match path.rsplit_once(' ') {
         Some((group, _)) => format!(
             "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group}\n\n\
              Run '{program} {group} --help' for more information"

@@ -40,14 +40,18 @@ impl Spec {
 /// A command that only holds others.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// The words that call it: a group can lie in another one.
     pub(super) name: &'static str,
     pub(super) about: &'static str,
 }
 
 /// The groups.
 pub(super) const GROUPS: &[Group] = &[
+    Group { name: "buildx", about: "Work on images of several platforms" },
+    Group { name: "buildx imagetools", about: "Commands to work on images in registry" },
     Group { name: "container", about: "Manage containers" },
     Group { name: "image", about: "Manage images" },
+    Group { name: "manifest", about: "Manage Docker image manifests and manifest lists" },
     Group { name: "network", about: "Manage networks" },
     Group { name: "system", about: "Show what there is and what can be had" },
 ];
@@ -66,6 +70,8 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::history::SPEC,
     &super::images::SPEC,
     &super::images::TREE,
+    &super::imagetools::CREATE,
+    &super::imagetools::INSPECT,
     &super::import::SPEC,
     &super::info::SPEC,
     &super::inspect::SPEC,
@@ -83,6 +89,11 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::network::prune::SPEC,
     &super::network::rm::SPEC,
     &super::port::SPEC,
+    &super::manifest::ANNOTATE,
+    &super::manifest::CREATE,
+    &super::manifest::INSPECT,
+    &super::manifest::PUSH,
+    &super::manifest::RM,
     &super::ps::SPEC,
     &super::pull::SPEC,
     &super::rename::SPEC,
@@ -100,7 +111,18 @@ pub(super) const COMMANDS: &[&Spec] = &[
 
 /// Returns the group a path lies in; nothing at the top.
 fn parent(path: &str) -> Option<&str> {
-    path.split_once(' ').map(|(group, _)| group)
+    path.rsplit_once(' ').map(|(group, _)| group)
+}
+
+/// Finds the group called by a path.
+pub(super) fn find_group(path: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.name == path)
+}
+
+/// Returns the groups in a group, or at the top: their last words.
+pub(super) fn groups(of: Option<&str>) -> impl Iterator<Item = (&'static str, &'static Group)> {
+    let inside = GROUPS.iter().filter(move |group| parent(group.name) == of);
+    inside.map(|group| (group.name.rsplit(' ').next().unwrap_or(group.name), group))
 }
 
 /// Finds the command called by a path.

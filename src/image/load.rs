@@ -12,7 +12,7 @@ use super::config::Configuration;
 use super::fetch::{Source, take_in};
 use super::import::manifest as plain_manifest;
 use super::intake::{Expected, Intake, Keep, Mapping};
-use super::manifest::{Descriptor, Document, Index, Manifest, parse};
+use super::manifest::{Descriptor, Document, INDEX_DEPTH, Index, Manifest, parse};
 use super::progress::{LayerProgress, Progress};
 use super::resolve::name_of;
 use super::spool::Contents;
@@ -59,12 +59,13 @@ struct Entry {
     layers: Option<Vec<String>>,
 }
 
-/// Loads every image of an archive or layout. Of an image for several platforms, the one for `platform`.
+/// Loads every image of an archive or layout. Of an image for several platforms, the one for `platform`, or
+/// without one that for this machine, or else the only one that is there.
 pub fn load(
     store: &Store,
     mapping: &Mapping,
     input: Input,
-    platform: &Platform,
+    platform: Option<&Platform>,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>> {
     let intake = Intake::new(store, mapping)?;
@@ -86,7 +87,7 @@ pub fn load(
     if let Some(index) = load.contents.document("index.json")? {
         loaded.extend(load.layout(&index, platform)?);
     } else if let Some(manifest) = load.contents.document("manifest.json")? {
-        loaded.extend(load.docker(&manifest)?);
+        loaded.extend(load.docker(&manifest, platform)?);
     } else if load.contents.document("repositories")?.is_some() {
         bail!("the archive has the format of Docker before 1.10, which is not supported");
     } else {
@@ -110,14 +111,15 @@ struct Load<'a> {
 
 impl Load<'_> {
     /// Takes in an OCI image layout.
-    fn layout(&mut self, index: &[u8], platform: &Platform) -> Result<Vec<Loaded>> {
+    fn layout(&mut self, index: &[u8], platform: Option<&Platform>) -> Result<Vec<Loaded>> {
         let Document::Index(Index { manifests, .. }) = parse(index, "").context("read index.json")? else {
             bail!("index.json is no index");
         };
         let mut loaded = Vec::new();
-        for entry in manifests {
-            let (manifest, target) = self.choose(&entry, platform)?;
+        for entry in manifests.iter().filter(|entry| !entry.is_attestation()) {
+            let (manifest, target) = self.choose(entry, platform)?;
             let config = self.blob(&manifest.config)?;
+            check_platform(&config, platform)?;
             let open = |descriptor: &Descriptor| self.open(descriptor);
             let record = take_in(self.store, self.intake, &manifest, &config, &open, self.progress)?;
             let reference = NAMES.iter().find_map(|key| {
@@ -132,24 +134,30 @@ impl Load<'_> {
     }
 
     /// Returns the manifest that an entry of the index means, with the digest that it is known by.
-    fn choose(&self, entry: &Descriptor, platform: &Platform) -> Result<(Box<Manifest>, Digest)> {
-        let bytes = self.blob(entry)?;
-        match parse(&bytes, &entry.media_type)? {
-            Document::Manifest(manifest) => Ok((manifest, entry.digest)),
-            Document::Index(index) => {
-                let chosen = index.choose(platform)?;
-                let Document::Manifest(manifest) = parse(&self.blob(chosen)?, &chosen.media_type)? else {
-                    bail!("an index in an index is not supported");
-                };
+    fn choose(&self, entry: &Descriptor, platform: Option<&Platform>) -> Result<(Box<Manifest>, Digest)> {
+        let host = Platform::host();
+        let mut current = entry.clone();
+        for _ in 0..INDEX_DEPTH {
+            let bytes = self.blob(&current)?;
+            let index = match parse(&bytes, &current.media_type)? {
+                Document::Manifest(manifest) => return Ok((manifest, entry.digest)),
+                Document::Index(index) => index,
+            };
+            if current.digest == entry.digest {
                 self.intake.document(&bytes)?;
-                Ok((manifest, entry.digest))
             }
+            // An archive of one platform has the whole index, and of its images only one.
+            let wanted = platform.unwrap_or(&host);
+            current = index.choose_present(wanted, platform.is_some(), |entry| {
+                self.contents.find(&blob_name(&entry.digest)).is_some()
+            })?;
         }
+        bail!("indexes lie too deep in each other")
     }
 
     /// Loads a small blob of the layout.
     fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        let name = format!("blobs/sha256/{}", descriptor.digest.hex());
+        let name = blob_name(&descriptor.digest);
         let bytes =
             self.contents.document(&name)?.with_context(|| format!("{name} is not in the archive"))?;
         if Digest::of(&bytes) != descriptor.digest {
@@ -159,7 +167,7 @@ impl Load<'_> {
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Source<'static>> {
-        let name = format!("blobs/sha256/{}", descriptor.digest.hex());
+        let name = blob_name(&descriptor.digest);
         match self.contents.find(&name) {
             Some((path, Some(digest))) if digest == descriptor.digest => Ok(Source::Staged(path)),
             Some((_, Some(_))) => bail!("{name} does not have the digest that it is named after"),
@@ -172,7 +180,7 @@ impl Load<'_> {
     }
 
     /// Takes in what `docker save` writes.
-    fn docker(&mut self, manifest: &[u8]) -> Result<Vec<Loaded>> {
+    fn docker(&mut self, manifest: &[u8], platform: Option<&Platform>) -> Result<Vec<Loaded>> {
         let entries: Vec<Entry> = serde_json::from_slice(manifest).context("parse manifest.json")?;
         let mut loaded = Vec::new();
         for entry in entries {
@@ -181,6 +189,7 @@ impl Load<'_> {
                 .document(&entry.config)?
                 .with_context(|| format!("{} is not in the archive", entry.config))?;
             let configuration = Configuration::parse(&config)?;
+            check_platform(&config, platform)?;
             let diff_ids = &configuration.rootfs.diff_ids;
             let layers = entry.layers.unwrap_or_default();
             if diff_ids.len() != layers.len() {
@@ -266,5 +275,21 @@ impl Load<'_> {
         }
         self.images.push(image);
         Ok(loaded)
+    }
+}
+
+/// Returns where a layout has a blob.
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// Refuses an image that is not for the platform that was asked for.
+fn check_platform(config: &[u8], platform: Option<&Platform>) -> Result<()> {
+    let found = Configuration::parse(config)?.platform();
+    match platform {
+        Some(wanted) if !wanted.runs(&found) => {
+            bail!("requested platform ({wanted}) not found: the image is for {found}")
+        }
+        _ => Ok(()),
     }
 }

@@ -7,12 +7,14 @@ use serde::Deserialize;
 
 use crate::oci::{Digest, Platform};
 
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const OCI_MANIFEST: &str = super::import::MANIFEST;
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(super) const OCI_MANIFEST: &str = super::import::MANIFEST;
+pub(super) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// How deep indexes may lie in each other, the manifest counted.
+pub(super) const INDEX_DEPTH: usize = 4;
 /// The most layers an image can have: as many as overlayfs mounts.
 const LAYER_LIMIT: usize = 500;
 
@@ -92,7 +94,7 @@ impl Descriptor {
     }
 
     /// Tells whether it points to what builders say about another image, and not to an image.
-    fn is_attestation(&self) -> bool {
+    pub(super) fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type").is_some()
             || self.platform.as_ref().is_some_and(|platform| platform.architecture == "unknown")
     }
@@ -185,6 +187,28 @@ fn check_layer(layer: &Descriptor) -> Result<()> {
 }
 
 impl Index {
+    /// Returns the entry for `platform` among those that `present` says are there; if none is there for it and
+    /// the platform was not `asked` for, the only image that is.
+    pub(super) fn choose_present(
+        &self,
+        platform: &Platform,
+        asked: bool,
+        present: impl Fn(&Descriptor) -> bool,
+    ) -> Result<Descriptor> {
+        let manifests = self.manifests.iter().filter(|entry| present(entry)).cloned().collect();
+        let here = Self { media_type: self.media_type.clone(), manifests };
+        match here.choose(platform) {
+            Ok(chosen) => return Ok(chosen.clone()),
+            Err(error) if asked => return Err(error),
+            Err(_) => {}
+        }
+        let mut images = here.manifests.into_iter().filter(|entry| !entry.is_attestation());
+        match (images.next(), images.next()) {
+            (Some(only), None) => Ok(only),
+            _ => self.choose(platform).cloned(),
+        }
+    }
+
     /// Returns the entry that suits `platform` best.
     pub(super) fn choose(&self, platform: &Platform) -> Result<&Descriptor> {
         let images = || self.manifests.iter().filter(|entry| !entry.is_attestation());

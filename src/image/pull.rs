@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::config::Configuration;
 use super::fetch::{Source, claim, take_in};
 use super::intake::{Intake, Mapping};
-use super::manifest::{Descriptor, Document, Manifest, parse};
+use super::manifest::{Descriptor, Document, INDEX_DEPTH, Manifest, parse};
 use super::progress::Progress;
 use super::resolve::name_of;
 use crate::oci::{Digest, Platform, Reference};
@@ -102,21 +102,23 @@ impl Pull<'_> {
         let fetched = self.client.manifest(self.reference).map_err(|error| self.failed(&error))?;
         found();
         self.intake.pin([fetched.digest], [])?;
-        let index = match parse(&fetched.bytes, &fetched.media_type)? {
-            Document::Manifest(manifest) => return Ok((manifest, fetched.digest)),
-            Document::Index(index) => index,
-        };
-        self.intake.document(&fetched.bytes)?;
         let host = Platform::host();
-        let chosen = index.choose(platform.unwrap_or(&host))?;
-        let inner = self
-            .client
-            .manifest(&self.reference.with_digest(chosen.digest))
-            .map_err(|error| self.failed(&error))?;
-        match parse(&inner.bytes, &inner.media_type)? {
-            Document::Manifest(manifest) => Ok((manifest, fetched.digest)),
-            Document::Index(_) => bail!("an index in an index is not supported"),
+        let (digest, mut current) = (fetched.digest, fetched);
+        for _ in 0..INDEX_DEPTH {
+            let index = match parse(&current.bytes, &current.media_type)? {
+                Document::Manifest(manifest) => return Ok((manifest, digest)),
+                Document::Index(index) => index,
+            };
+            if current.digest == digest {
+                self.intake.document(&current.bytes)?;
+            }
+            let chosen = index.choose(platform.unwrap_or(&host))?;
+            current = self
+                .client
+                .manifest(&self.reference.with_digest(chosen.digest))
+                .map_err(|error| self.failed(&error))?;
         }
+        bail!("indexes lie too deep in each other")
     }
 
     /// Returns the image's configuration, from the store if it is there.

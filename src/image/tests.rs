@@ -307,7 +307,7 @@ fn fetches_a_blob_that_is_lost_and_unpacks_one_that_is_there() {
 }
 
 fn load_bytes(store: &Store, bytes: Vec<u8>) -> Result<Vec<Loaded>> {
-    load(store, &mapping(), Input::Archive(Box::new(std::io::Cursor::new(bytes))), &Platform::host(), &Quiet)
+    load(store, &mapping(), Input::Archive(Box::new(std::io::Cursor::new(bytes))), None, &Quiet)
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn loads_oci_layouts() {
         fs::write(layout.join(name), data).unwrap();
     }
     let (_other, store) = scratch();
-    let load_layout = || load(&store, &mapping(), Input::Layout(layout.clone()), &Platform::host(), &Quiet);
+    let load_layout = || load(&store, &mapping(), Input::Layout(layout.clone()), None, &Quiet);
     assert_eq!(load_layout().unwrap(), expected);
 
     // Content that does not have its digest, in the archive and in the directory.
@@ -407,7 +407,7 @@ fn loads_oci_layouts() {
     let listed: Vec<_> = files.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
     let error = load_bytes(&store, archive(&listed)).unwrap_err();
     assert!(format!("{error:#}").contains("does not have the digest"), "{error:#}");
-    let error = load(&store, &mapping(), Input::Layout(layout), &Platform::host(), &Quiet).unwrap_err();
+    let error = load(&store, &mapping(), Input::Layout(layout), None, &Quiet).unwrap_err();
     assert!(format!("{error:#}").contains("verification failed"), "{error:#}");
     assert_eq!(content(&store), before);
 }

@@ -28,6 +28,7 @@ mod auth;
 mod blob;
 mod client;
 mod dns;
+mod download;
 mod error;
 mod listing;
 mod login;

@@ -9,6 +9,7 @@
 mod support;
 
 mod architecture;
+mod archive;
 mod check;
 mod cli;
 mod crash;
@@ -16,10 +17,12 @@ mod df;
 mod exec;
 mod hostile;
 mod images;
+mod imagetools;
 mod inspect;
 mod levels;
 mod lifecycle;
 mod logs;
+mod manifest;
 mod network;
 mod outside;
 mod ports;
@@ -55,6 +58,9 @@ fn main() -> ExitCode {
         ("check", check::TESTS),
         ("df", df::TESTS),
         ("prune", prune::TESTS),
+        ("archive", archive::TESTS),
+        ("manifest", manifest::TESTS),
+        ("imagetools", imagetools::TESTS),
         ("pull", pull::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),

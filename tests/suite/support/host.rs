@@ -13,6 +13,10 @@ pub(crate) enum Need {
     Subids,
     /// Debian's `docker-registry`.
     Registry,
+    /// `skopeo`, which reads and writes what we do.
+    Skopeo,
+    /// `podman`, for the same.
+    Podman,
     /// A Debian root file system, made by `mmdebstrap`.
     Debian,
     /// The suite itself runs as root.
@@ -37,6 +41,8 @@ fn lack(need: Need) -> Option<String> {
             missing(!has_subids(&user().name) || !on_path("newuidmap"), "no subordinate ids or no newuidmap")
         }
         Need::Registry => missing(!on_path("docker-registry"), "no docker-registry"),
+        Need::Skopeo => missing(!on_path("skopeo"), "no skopeo"),
+        Need::Podman => missing(!on_path("podman"), "no podman"),
         Need::Debian => super::debian::archive().err(),
         Need::Root => missing(!is_root(), "not started as root"),
         Need::NoSubidsUser => missing(second_user().is_none(), "no second user, or not started as root"),

@@ -13,6 +13,8 @@ const MAX_DEPTH: usize = 1000;
 /// What the document is.
 pub(super) enum Mode<'a> {
     Document,
+    /// Fields are asked for by their names in Go, `MediaType`, where JSON has `mediaType`.
+    GoNames,
     /// A row of a list, with its labels.
     Row(&'a Map<String, Value>),
     /// The column heads of a table.
@@ -391,7 +393,10 @@ impl<'t, 'd> State<'t, 'd> {
             Val::Missing => Ok(Val::Missing),
             value if value.get().get(name).is_some() => Ok(self.child(value, name)),
             Val::Data(Value::Object(_) | Value::Null, Shape::Map) => Ok(Val::Missing),
-            value => self.fail(node, &self.no_such_field(value, name)),
+            value => match go_name(value.get(), name).filter(|_| matches!(self.mode, Mode::GoNames)) {
+                Some(key) => Ok(self.child(value, &key)),
+                None => self.fail(node, &self.no_such_field(value, name)),
+            },
         }
     }
 
@@ -575,4 +580,11 @@ fn constant(kind: &OperandKind) -> Value {
         OperandKind::Written(number, _) => constant(number),
         _ => Value::Null,
     }
+}
+
+/// Finds the key of an object whose field Go calls `name`: `os.version` for `OSVersion`.
+fn go_name(object: &Value, name: &str) -> Option<String> {
+    let plain = |text: &str| text.replace(['.', '_'], "").to_ascii_lowercase();
+    let wanted = plain(name);
+    object.as_object()?.keys().find(|key| plain(key) == wanted).cloned()
 }

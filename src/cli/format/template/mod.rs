@@ -70,6 +70,11 @@ impl Template {
         eval::run(self, document, shapes, &eval::Mode::Document)
     }
 
+    /// Executes the template over one document in which JSON has `mediaType` where Go has `MediaType`.
+    pub(in crate::cli) fn render_go_names(&self, document: &Value, shapes: &Shapes) -> Result<String, Error> {
+        eval::run(self, document, shapes, &eval::Mode::GoNames)
+    }
+
     /// Executes the template over one row of a list, whose `.Label "key"` looks into `labels`.
     pub(in crate::cli) fn render_row(
         &self,

@@ -80,3 +80,15 @@ proptest::proptest! {
         let _ = super::print::sprintf(&text, &[json!("a"), json!(7), json!(1.5), json!([1]), json!({"a": null})]);
     }
 }
+
+#[test]
+fn knows_fields_by_their_names_in_go() {
+    let document = json!({"mediaType": "m", "platform": {"os.version": "1"}, "rootfs": {"diff_ids": ["a"]}});
+    let render = |text: &str| {
+        Template::parse(text).unwrap().render_go_names(&document, &Shapes::default()).map_err(|error| error.0)
+    };
+    let text = "{{.MediaType}} {{.Platform.OSVersion}} {{index .RootFS.DiffIDs 0}}";
+    assert_eq!(render(text).unwrap(), "m 1 a");
+    assert!(render("{{.Absent}}").is_err());
+    assert!(Template::parse("{{.MediaType}}").unwrap().render(&document, &Shapes::default()).is_err());
+}

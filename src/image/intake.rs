@@ -134,7 +134,7 @@ impl<'a> Intake<'a> {
 
     /// Says it if the disk has no room for `bytes`.
     pub(super) fn room(&self, bytes: u64) -> Result<()> {
-        Room::of(&self.staged.path(""))?.take(bytes, "what is to be downloaded")
+        Room::of(&self.staged.path(""))?.take(bytes, "the image")
     }
 
     /// Returns a path in staging that nothing has yet.

@@ -1,9 +1,11 @@
 //! Archives of images: what `docker save` writes, and OCI image layouts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use super::intake::{Expected, Intake, Keep, Mapping};
 use super::manifest::{Descriptor, Document, INDEX_DEPTH, Index, Manifest, parse};
 use super::progress::{LayerProgress, Progress};
 use super::resolve::name_of;
+use super::side_by_side::{Stoppable, side_by_side};
 use super::spool::Contents;
 use crate::oci::{Digest, Platform, Reference};
 use crate::store::{ImageRecord, Name, RefRecord, Store};
@@ -200,13 +203,7 @@ impl Load<'_> {
                 );
             }
             self.intake.pin(diff_ids.iter().copied(), diff_ids.iter().copied())?;
-            let mut sizes = Vec::new();
-            for (name, diff_id) in layers.iter().zip(diff_ids) {
-                let size = self
-                    .docker_layer(name, diff_id)
-                    .with_context(|| format!("load layer {}", diff_id.short()))?;
-                sizes.push((*diff_id, size));
-            }
+            let sizes = self.docker_layers(&layers, diff_ids)?;
             let id = self.intake.document(&config)?;
             let record = plain_manifest(self.intake, id, config.len() as u64, &sizes)?;
             let references: Vec<Reference> = entry
@@ -221,13 +218,31 @@ impl Load<'_> {
         Ok(loaded)
     }
 
+    /// Takes in the layers of one image, and returns them with the sizes of their archives.
+    fn docker_layers(&mut self, names: &[String], diff_ids: &[Digest]) -> Result<Vec<(Digest, u64)>> {
+        let mut seen = BTreeSet::new();
+        let work: Vec<_> = names
+            .iter()
+            .zip(diff_ids)
+            .filter(|(_, diff_id)| !self.sizes.contains_key(diff_id) && seen.insert(*diff_id))
+            .collect();
+        let made = Mutex::new(Vec::new());
+        let this = &*self;
+        side_by_side(&work, |(name, diff_id), stop| {
+            let size = this
+                .docker_layer(name, diff_id, stop)
+                .with_context(|| format!("load layer {}", diff_id.short()))?;
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((**diff_id, size));
+            Ok(())
+        })?;
+        self.sizes.extend(made.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(diff_ids.iter().map(|diff_id| (*diff_id, self.sizes[diff_id])).collect())
+    }
+
     /// Takes in one layer, and returns the size of its archive. It is kept without compression, as the
     /// configuration knows it.
-    fn docker_layer(&mut self, name: &str, diff_id: &Digest) -> Result<u64> {
+    fn docker_layer(&self, name: &str, diff_id: &Digest, stop: &AtomicBool) -> Result<u64> {
         let short = diff_id.short();
-        if let Some(size) = self.sizes.get(diff_id) {
-            return Ok(*size);
-        }
         if let Some(size) = self.store.blob_size(diff_id).filter(|_| self.intake.has_layer(diff_id)) {
             self.progress.layer(&short, LayerProgress::AlreadyExists);
             return Ok(size);
@@ -240,7 +255,7 @@ impl Load<'_> {
         let keep = if digest == Some(*diff_id) { Keep::Nothing } else { Keep::Archive };
         let expected = Expected { diff_id: Some(*diff_id), ..Expected::default() };
         let unpack = !self.intake.has_layer(diff_id);
-        let outcome = self.intake.layer(file, keep, unpack, expected, |read| {
+        let outcome = self.intake.layer(Stoppable::new(file, stop), keep, unpack, expected, |read| {
             if let Some(read) = read {
                 self.progress.layer(&short, LayerProgress::Extracting(read, total));
             }
@@ -249,7 +264,6 @@ impl Load<'_> {
             self.intake.file(path, *diff_id);
         }
         self.progress.layer(&short, LayerProgress::PullComplete);
-        self.sizes.insert(*diff_id, outcome.archive_size);
         Ok(outcome.archive_size)
     }
 

@@ -22,7 +22,7 @@ pub fn export(store: &Store, dir: &ContainerDir, mapping: &Mapping, out: impl Wr
     );
     let layers = store.layers(&config.map);
     let trees = std::iter::once(dir.join("upper"))
-        .chain(config.layers.iter().rev().map(|layer| layers.tree(layer)))
+        .chain(layers.stack(&config.layers))
         .map(|path| Tree::open(&path))
         .collect::<Result<Vec<_>>>();
     let written = trees.and_then(|trees| {

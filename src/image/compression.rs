@@ -99,4 +99,33 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn skips_frames_that_hold_nothing() {
+        // What zstd:chunked puts behind its data, and pzstd before each frame.
+        let skippable = [&0x184d_2a50_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), b"toc"].concat();
+        let frame = zstd::encode_all(&b"text"[..], 1).unwrap();
+        let bytes = [&skippable[..], &frame, &skippable, &frame, &skippable].concat();
+        assert_eq!(Compression::of(&bytes), Zstd);
+        let mut out = String::new();
+        Zstd.decoder(&bytes[..]).unwrap().read_to_string(&mut out).unwrap();
+        assert_eq!(out, "texttext");
+    }
+
+    #[test]
+    fn takes_no_garbage_behind_the_end() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"text").unwrap();
+        let mut bytes = encoder.finish().unwrap();
+        bytes.extend_from_slice(b"garbage that is no header");
+        assert!(Gzip.decoder(&bytes[..]).unwrap().read_to_end(&mut Vec::new()).is_err());
+        // The empty layer of old images: 1024 zeros.
+        let empty = [
+            0x1f, 0x8b, 8, 0, 0, 0x09, 0x6e, 0x88, 0, 0xff, 0x62, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x8c, 0x58,
+            0, 0x08, 0, 0, 0xff, 0xff, 0x2e, 0xaf, 0xb5, 0xef, 0, 4, 0, 0,
+        ];
+        let mut out = Vec::new();
+        Gzip.decoder(&empty[..]).unwrap().read_to_end(&mut out).unwrap();
+        assert_eq!(out, [0; 1024]);
+    }
 }

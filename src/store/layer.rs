@@ -89,6 +89,22 @@ impl Layers {
         self.dir(diff_id).join("tree")
     }
 
+    /// Returns the trees of layers that are given lowest first, topmost first, as they are mounted. A layer
+    /// whose root is opaque hides all below it, which overlayfs does not look for in a root.
+    pub fn stack(&self, diff_ids: &[Digest]) -> Vec<PathBuf> {
+        let mut trees = Vec::with_capacity(diff_ids.len());
+        for diff_id in diff_ids.iter().rev() {
+            let tree = self.tree(diff_id);
+            let mut value = [0; 1];
+            let opaque = rustix::fs::lgetxattr(&tree, "user.overlay.opaque", &mut value[..]);
+            trees.push(tree);
+            if opaque == Ok(1) && value == *b"y" {
+                break;
+            }
+        }
+        trees
+    }
+
     /// Tells whether the layer is there. If it is, it is whole.
     pub fn has(&self, diff_id: &Digest) -> bool {
         self.dir(diff_id).exists()

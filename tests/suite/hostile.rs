@@ -7,7 +7,7 @@ use serde_json::json;
 use tar::EntryType;
 
 use crate::support::harness::{Test, tests};
-use crate::support::image::gzip;
+use crate::support::image::{Compression, gzip};
 use crate::support::{Image, Layer, Meta, Need, Sandbox, needs};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -26,6 +26,10 @@ pub(crate) const TESTS: &[Test] = tests![
     strange_names_are_kept,
     configurations_that_are_nonsense_are_errors,
     a_full_disk_leaves_the_store_as_it_was,
+    bombs_are_refused_before_they_go_off,
+    an_opaque_root_hides_all_below,
+    names_need_not_be_text,
+    many_layers_need_few_descriptors,
 ];
 
 /// Everything in the store by path, but for what changes at every command.
@@ -196,7 +200,7 @@ fn archives_lie_about_digests() {
     let at = archive.windows(14).position(|window| window == b"the one marker").unwrap();
     archive[at..at + 3].copy_from_slice(b"not");
     refuses(&sandbox, "docker archive", archive);
-    let mut archive = image.compression(crate::support::image::Compression::None).oci_archive("lie:1");
+    let mut archive = image.compression(Compression::None).oci_archive("lie:1");
     let at = archive.windows(14).position(|window| window == b"the one marker").unwrap();
     archive[at..at + 3].copy_from_slice(b"not");
     refuses(&sandbox, "OCI archive", archive);
@@ -327,4 +331,85 @@ fn a_full_disk_leaves_the_store_as_it_was() {
     let outcome = sandbox.command([&script]).shell().small_disk(24 << 20).run();
     outcome.success().stderr_contains("o space left on device");
     outcome.stdout_contains("1\nwell\nstill well\n");
+}
+
+fn bombs_are_refused_before_they_go_off() {
+    needs(Need::Root);
+    let zeros = Layer::new().file("/zeros", vec![0; 300 << 20]);
+    let sandbox = Sandbox::new();
+    let small = sandbox.file("small.tar", Image::busybox().docker_archive("small:1"));
+    for compression in [Compression::Zstd, Compression::Gzip] {
+        let bomb = Image::busybox().layer(&zeros).compression(compression).oci_archive("bomb:1");
+        assert!(bomb.len() < 8 << 20, "it looks harmless");
+        let bomb = sandbox.file("bomb.tar", bomb);
+        let script = format!(
+            "coracle=$0; $coracle load -q -i {small} || exit 10; \
+             find data/coracle -type f | grep -v locks | sort > work/before; \
+             $coracle load -i {bomb} && exit 11; \
+             find data/coracle -type f | grep -v locks | sort > work/after; \
+             cmp work/before work/after || {{ diff work/before work/after; exit 12; }}"
+        );
+        let outcome = sandbox.command([&script]).shell().small_disk(64 << 20).run();
+        outcome.success().stderr_contains("extract zeros: it has 314572800 bytes, and the disk has room for");
+    }
+    // A descriptor that promises more than any disk has.
+    let mut huge = Layer::new().lying_header("planted", 7 << 30).tar();
+    huge[124..136].copy_from_slice(&[0x80, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0, 0]);
+    huge[148..156].fill(b' ');
+    let sum: u32 = huge[..512].iter().map(|byte| u32::from(*byte)).sum();
+    huge[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let sandbox = Sandbox::new().busybox();
+    refuses(&sandbox, "an exabyte", Image::busybox().layer_bytes(huge).docker_archive("huge:1"));
+}
+
+fn an_opaque_root_hides_all_below() {
+    let image = Image::scratch()
+        .layer(&Layer::new().file("/below", "x").dir("/d").file("/d/below", "x"))
+        .layer(&Layer::base().file("/.wh..wh..opq", "").file("/d/here", "x"))
+        .layer(&Layer::new().file("/above", "x"));
+    let sandbox = Sandbox::new().with("opaque", &image);
+    sandbox
+        .run(["run", "--rm", "opaque", "sh", "-c", "ls /d; cat /above; test -e /below || echo gone"])
+        .stdout("here\nxgone\n")
+        .success();
+    sandbox.run(["create", "--name", "cc", "opaque"]).success();
+    let listed = sandbox.command(["$0 export cc | tar t | grep -E 'below|above|here'"]).shell().run();
+    let mut names = listed.success().lines();
+    names.sort();
+    assert_eq!(names, ["above", "d/here"]);
+}
+
+fn names_need_not_be_text() {
+    let meta = Meta::mode(0o644);
+    let layer = Layer::new().dir("/s").raw(EntryType::Regular, b"s/\xff\xfe", b"", b"x", &meta).raw(
+        EntryType::Symlink,
+        b"s/link",
+        b"\xff\xfe",
+        b"",
+        &meta,
+    );
+    let sandbox = Sandbox::new().with("bytes", &Image::busybox().layer(&layer));
+    sandbox
+        .run(["run", "--rm", "bytes", "sh", "-c", "cd /s; cat link; printf %s * | tail -c 2 | od -An -tx1"])
+        .stdout("x ff fe\n")
+        .code(0);
+}
+
+fn many_layers_need_few_descriptors() {
+    let mut image = Image::busybox();
+    for n in 0..129 {
+        let mut layer = Layer::new().dir("/n");
+        for dir in 0..10 {
+            layer = layer.file(&format!("/n/{n}/{dir}/f"), "x");
+        }
+        image = image.layer(&layer);
+    }
+    let sandbox = Sandbox::new();
+    let archive = sandbox.file("many.tar", image.oci_archive("many:1"));
+    let script = format!(
+        "ulimit -n 512; $0 load -q -i {archive} && \
+         $0 run --rm many:1 sh -c 'ls /n | wc -l; cat /n/0/0/f /n/128/9/f'"
+    );
+    let outcome = sandbox.command([&script]).shell().run();
+    outcome.success().stdout_contains("129\nxx");
 }

@@ -6,7 +6,13 @@
 //!
 //! Nothing here knows a disk: names are bytes as they stand in the archive.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use super::show;
 
 /// The unit of a tar archive, in bytes.
 const BLOCK: u64 = 512;
@@ -14,6 +20,9 @@ const BLOCK: u64 = 512;
 const EXTENDED_LIMIT: u64 = 1 << 20;
 /// The most members of one archive.
 const MEMBER_LIMIT: u64 = 10_000_000;
+/// The most bytes that are read and not extracted: data of whiteouts, and what follows the archive's end.
+/// Compressed, they would cost their sender nothing.
+const SKIP_LIMIT: u64 = 1 << 30;
 /// The most data regions of one sparse file.
 const REGION_LIMIT: usize = 1 << 16;
 
@@ -69,18 +78,31 @@ pub(in crate::image) struct Members<R> {
     /// Bytes that fill the last block of the data.
     padding: u64,
     count: u64,
+    skipped: u64,
 }
 
 /// What extended headers said about the member they stand before.
 #[derive(Debug, Default)]
 struct Extended {
+    /// From headers of GNU tar, which come before those of POSIX in weight, as in Go's archive/tar.
+    long_path: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+    /// From the last header of POSIX: an earlier one counts no more.
+    pax: Pax,
+}
+
+/// What a POSIX extended header said.
+#[derive(Debug, Default)]
+struct Pax {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
     uid: Option<u32>,
     gid: Option<u32>,
     modified: Option<(i64, u32)>,
-    attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    attributes: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The same from libarchive, whose own records come beside the others or alone.
+    libarchive: BTreeMap<Vec<u8>, Vec<u8>>,
     sparse_version: (u64, u64),
     sparse_name: Option<Vec<u8>>,
     sparse_size: Option<u64>,
@@ -95,13 +117,14 @@ fn bad(text: impl Into<String>) -> io::Error {
 impl<R: BufRead> Members<R> {
     /// Starts to read an archive.
     pub(in crate::image) fn new(input: R) -> Self {
-        Self { input, left: 0, padding: 0, count: 0 }
+        Self { input, left: 0, padding: 0, count: 0, skipped: 0 }
     }
 
     /// Returns the next member, past what is left of the current one's data; `None` at the end.
     pub(in crate::image) fn next(&mut self) -> io::Result<Option<Member>> {
         let mut extended = Extended::default();
         loop {
+            self.skipped(self.left)?;
             self.skip(self.left + self.padding)?;
             (self.left, self.padding) = (0, 0);
             let Some(block) = self.header_block()? else { return Ok(None) };
@@ -113,14 +136,14 @@ impl<R: BufRead> Members<R> {
             match block[156] {
                 b'x' => {
                     let records = self.extended(size)?;
-                    extended.take(&records)?;
+                    extended.pax = Pax::parse(&records)?;
                 }
                 // A global header's only use in practice is the comment of git-archive(1); Docker skips it too.
                 b'g' => {
                     self.extended(size)?;
                 }
-                b'L' => extended.path = Some(text(&self.extended(size)?).to_vec()),
-                b'K' => extended.link = Some(text(&self.extended(size)?).to_vec()),
+                b'L' => extended.long_path = Some(text(&self.extended(size)?).to_vec()),
+                b'K' => extended.long_link = Some(text(&self.extended(size)?).to_vec()),
                 // The label of a GNU volume.
                 b'V' => self.begin(size)?,
                 _ => return self.member(&block, size, extended).map(Some),
@@ -151,6 +174,7 @@ impl<R: BufRead> Members<R> {
                 return Ok(());
             }
             self.input.consume(length);
+            self.skipped(length as u64)?;
         }
     }
 
@@ -159,6 +183,15 @@ impl<R: BufRead> Members<R> {
         self.padding = padding(size);
         if size.checked_add(self.padding).is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(bad("a size in the archive is too large"));
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that are read for nothing.
+    fn skipped(&mut self, count: u64) -> io::Result<()> {
+        self.skipped = self.skipped.saturating_add(count);
+        if self.skipped > SKIP_LIMIT {
+            return Err(bad("the archive has too much data that belongs to no file"));
         }
         Ok(())
     }
@@ -224,11 +257,10 @@ impl<R: BufRead> Members<R> {
     }
 
     fn member(&mut self, block: &[u8; 512], size: u64, extended: Extended) -> io::Result<Member> {
-        let path = match (extended.sparse_name, extended.path) {
-            (Some(path), _) | (None, Some(path)) => path,
-            (None, None) => short_path(block),
-        };
-        let link = extended.link.unwrap_or_else(|| text(&block[157..257]).to_vec());
+        let Extended { long_path, long_link, pax: extended } = extended;
+        let path = extended.sparse_name.or(long_path).or(extended.path);
+        let path = path.unwrap_or_else(|| short_path(block));
+        let link = long_link.or(extended.link).unwrap_or_else(|| text(&block[157..257]).to_vec());
         if path.contains(&0) || link.contains(&0) {
             return Err(bad("a name in the archive has a NUL in it"));
         }
@@ -243,14 +275,11 @@ impl<R: BufRead> Members<R> {
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
             other => {
-                return Err(bad(format!(
-                    "unhandled tar header type {other} of {}",
-                    String::from_utf8_lossy(&path)
-                )));
+                return Err(bad(format!("unhandled tar header type {other} of {}", show(&path))));
             }
         };
         let mut size = extended.size.unwrap_or(size);
-        if kind != Kind::File {
+        if matches!(block[156], b'1'..=b'6') {
             // Links of old archives tell the size of their target, and nothing follows.
             size = 0;
         }
@@ -287,7 +316,11 @@ impl<R: BufRead> Members<R> {
                 Kind::Character | Kind::Block => (device(&block[329..337]), device(&block[337..345])),
                 _ => (0, 0),
             },
-            attributes: extended.attributes,
+            attributes: {
+                let mut attributes = extended.libarchive;
+                attributes.extend(extended.attributes);
+                attributes.into_iter().collect()
+            },
             regions,
         })
     }
@@ -355,9 +388,10 @@ impl<R: BufRead> Members<R> {
     }
 }
 
-impl Extended {
-    /// Takes in the records of a PAX header: `<length> <key>=<value>\n`.
-    fn take(&mut self, mut records: &[u8]) -> io::Result<()> {
+impl Pax {
+    /// Parses the records of a header: `<length> <key>=<value>\n`.
+    fn parse(mut records: &[u8]) -> io::Result<Self> {
+        let mut pax = Self::default();
         let malformed = || bad("a PAX header is malformed");
         while !records.is_empty() {
             let space = memchr::memchr(b' ', records).ok_or_else(malformed)?;
@@ -365,10 +399,10 @@ impl Extended {
             let record = records.get(space + 1..length).ok_or_else(malformed)?;
             let record = record.strip_suffix(b"\n").ok_or_else(malformed)?;
             let equals = memchr::memchr(b'=', record).ok_or_else(malformed)?;
-            self.record(&record[..equals], &record[equals + 1..])?;
+            pax.record(&record[..equals], &record[equals + 1..])?;
             records = &records[length..];
         }
-        Ok(())
+        Ok(pax)
     }
 
     fn record(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
@@ -381,8 +415,18 @@ impl Extended {
             if name.is_empty() || name.contains(&0) {
                 return Err(bad("an extended attribute has a bad name"));
             }
-            self.attributes.retain(|(known, _)| known != name);
-            self.attributes.push((name.to_vec(), value.to_vec()));
+            self.attributes.insert(name.to_vec(), value.to_vec());
+            return Ok(());
+        }
+        if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+            let name = percent_decoded(name).filter(|name| !name.is_empty() && !name.contains(&0));
+            let name = name.ok_or_else(|| bad("an extended attribute has a bad name"))?;
+            let unpadded = value.trim_ascii_end().strip_suffix(b"==").unwrap_or(value);
+            let unpadded = unpadded.strip_suffix(b"=").unwrap_or(unpadded);
+            let value = STANDARD_NO_PAD
+                .decode(unpadded)
+                .map_err(|_| bad("an extended attribute has a malformed value"))?;
+            self.libarchive.insert(name, value);
             return Ok(());
         }
         // An empty value takes back what stood before.
@@ -469,6 +513,24 @@ fn retry<R: BufRead>(input: &mut R) -> io::Result<&[u8]> {
     input.fill_buf()
 }
 
+/// Decodes `%41` and the like.
+fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first == b'%' {
+            let (digits, after) = rest.split_at_checked(2)?;
+            let digits = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
+            decoded.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after;
+        } else {
+            decoded.push(*first);
+        }
+    }
+    Some(decoded)
+}
+
 /// Returns a field up to its first NUL.
 fn text(field: &[u8]) -> &[u8] {
     &field[..memchr::memchr(0, field).unwrap_or(field.len())]
@@ -487,7 +549,9 @@ fn number(field: &[u8]) -> io::Result<u64> {
                 .ok_or_else(|| bad("a number in the archive is too large"))
         });
     }
-    let digits = text(field).trim_ascii();
+    // Some writers fill numbers with NULs in front.
+    let start = field.iter().position(|byte| !matches!(byte, b' ' | 0)).unwrap_or(field.len());
+    let digits = text(&field[start..]).trim_ascii();
     digits.iter().try_fold(0u64, |sum, &digit| match digit {
         b'0'..=b'7' => sum
             .checked_mul(8)

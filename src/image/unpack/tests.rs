@@ -477,8 +477,172 @@ fn reads_what_tar_writes() {
     }
 }
 
+#[test]
+fn gives_directories_what_they_are_due() {
+    // More directories than are kept open, and names of one through links; each is filled again at the end.
+    let mut archive = Archive::default()
+        .raw(b'5', "g", "", 0o2755, (0, 0), b"")
+        .dir("g/sub")
+        .dir("real")
+        .link("alias", "real")
+        .raw(b'5', "alias/in", "", 0o500, (0, 0), b"");
+    for n in 0..150 {
+        archive =
+            archive.raw(b'5', &format!("d{n}"), "", 0o700 + n % 8, (0, 0), b"").file(&format!("d{n}/f"), b"");
+    }
+    archive = archive.dir("g/late").file("g/late/f", b"").file("alias/in/f", b"").file("real/f", b"");
+    for n in 0..150 {
+        archive =
+            archive.hard(&format!("d{n}/again"), &format!("d{}/f", 149 - n)).file(&format!("d{n}/f"), b"");
+    }
+    let unpacked = good(archive);
+    for (name, mode) in
+        [("g", 0o2755), ("g/sub", 0o755), ("g/late", 0o755), ("real", 0o755), ("real/in", 0o500)]
+    {
+        assert_eq!(unpacked.mode(name), 0o40000 | mode, "{name}");
+        assert_eq!(fs::metadata(unpacked.path(name)).unwrap().mtime(), 1_000_000, "{name}");
+    }
+    for n in 0..150 {
+        let meta = fs::metadata(unpacked.path(&format!("d{n}"))).unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.mtime()), (0o700 + n % 8, 1_000_000), "d{n}");
+        assert_eq!(entries(&unpacked.path(&format!("d{n}"))), ["again", "f"]);
+    }
+}
+
+#[test]
+fn links_hard_to_a_symbolic_link() {
+    let unpacked = good(
+        Archive::default().link("one", "file").hard("two", "one").file("file", b"x").hard("three", "/./one"),
+    );
+    for name in ["two", "three"] {
+        assert_eq!(fs::read_link(unpacked.path(name)).unwrap(), Path::new("file"));
+    }
+}
+
+#[test]
+fn marks_an_opaque_root() {
+    let unpacked = good(Archive::default().file("a", b"").file(".wh..wh..opq", b"").file("b", b""));
+    assert_eq!(unpacked.attribute("", "user.overlay.opaque").as_deref(), Some("y"));
+    assert_eq!(entries(&unpacked.path("")), ["a", "b"]);
+}
+
+#[test]
+fn reads_what_other_writers_write() {
+    let mut numbers = Archive::default().file("numbers", b"abc").0;
+    // A size with NULs in front, an owner and a time in base 256.
+    numbers[124..136].copy_from_slice(b"\0\0\0\0\0\0\0\0\x00003");
+    numbers[108..116].copy_from_slice(&[0x80, 0, 0, 0, 0, 0x20, 0, 1]);
+    numbers[136..148].copy_from_slice(&[0xff; 12]);
+    seal(&mut numbers[..512]);
+    let unpacked = good(
+        Archive(numbers)
+            .pax(&[("path", b"wrong"), ("SCHILY.xattr.user.gone", b"x")])
+            .pax(&[("path", b"right"), ("mtime", b"-5.5")])
+            .file("x", b"r")
+            .raw(b'L', "long", "", 0, (0, 0), b"the-long-one\0")
+            .pax(&[("path", b"the-short-one")])
+            .file("x", b"l")
+            .pax(&[
+                ("LIBARCHIVE.xattr.user.one%2f", b"b25l"),
+                ("LIBARCHIVE.xattr.user.two", b"dHc="),
+                ("LIBARCHIVE.xattr.user.both", b"b25l"),
+                ("SCHILY.xattr.user.both", b"this"),
+                ("mtime", b"99999999999"),
+            ])
+            .file("attributes", b"")
+            .raw(b'g', "global", "", 0, (0, 0), b"17 comment=hello\n")
+            // An old directory, with data that is none.
+            .raw(b'0', "old/", "", 0o755, (0, 0), b"ignored")
+            .file("last", b"z"),
+    );
+    assert_eq!(unpacked.read("numbers"), "abc");
+    assert_eq!(unpacked.attribute("numbers", "user.coracle.owner").as_deref(), Some("2097153:0:644"));
+    assert_eq!(fs::metadata(unpacked.path("numbers")).unwrap().mtime(), 0);
+    assert_eq!((unpacked.read("right"), unpacked.read("the-long-one")), ("r".into(), "l".into()));
+    assert_eq!(unpacked.attribute("right", "user.gone"), None);
+    assert_eq!(fs::metadata(unpacked.path("right")).unwrap().mtime(), 0);
+    for (name, value) in [("user.one/", "one"), ("user.two", "tw"), ("user.both", "this")] {
+        assert_eq!(unpacked.attribute("attributes", name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(unpacked.mode("old"), 0o40755);
+    assert_eq!(
+        entries(&unpacked.path("")),
+        ["attributes", "last", "numbers", "old", "right", "the-long-one"]
+    );
+}
+
+#[test]
+fn refuses_bombs_before_they_go_off() {
+    let promise = |name: &str, kind: u8, size: u64| {
+        let mut archive = Archive::default().raw(kind, name, "", 0o644, (0, 0), b"").0;
+        archive[124..136].copy_from_slice(&[&[0x80, 0, 0, 0][..], &size.to_be_bytes()].concat());
+        seal(&mut archive[..512]);
+        archive
+    };
+    let sparse = Archive::default()
+        .pax(&[("GNU.sparse.map", b"0,1"), ("GNU.sparse.size", b"4611686018427387904")])
+        .file("s", b"x")
+        .end();
+    // As many records of one file, each in a header of its own, as would fill the memory.
+    let mut records = Archive::default();
+    for n in 0..2000 {
+        records = records.pax(&[(&format!("SCHILY.xattr.user.{n}"), &[b'x'; 1000])]);
+    }
+    for (bytes, expected) in [
+        (promise("f", b'0', 1 << 61), "no space left on device"),
+        (sparse, "no space left on device"),
+        (promise(".wh.f", b'0', 2 << 30), "data that belongs to no file"),
+        (promise("d/.wh..wh..opq", b'0', 2 << 30), "data that belongs to no file"),
+        (promise("f", b'x', 1 << 40), "extended header"),
+        (promise("f", b'K', 1 << 40), "extended header"),
+        (records.raw(b'Q', "a\x1b[2J", "", 0, (0, 0), b"").end(), "type 81 of a\u{fffd}[2j"),
+    ] {
+        let unpacked = unpack_bytes(bytes);
+        let text = format!("{:#}", unpacked.result.expect_err(expected)).to_lowercase();
+        assert!(text.contains(expected), "{text:?} has no {expected:?}");
+    }
+}
+
+/// Names and targets that attack, to be put together at random.
+fn hostile_name() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let part = prop::sample::select(vec![
+        "",
+        ".",
+        "..",
+        "a",
+        "b",
+        "link",
+        "up",
+        "root",
+        "outside",
+        "file",
+        ".wh.a",
+        ".wh.link",
+        ".wh..wh..opq",
+        ".wh...",
+        ".wh..",
+        "\u{1}",
+    ]);
+    (any::<bool>(), prop::collection::vec(part, 1..5))
+        .prop_map(|(absolute, parts)| if absolute { "/" } else { "" }.to_owned() + &parts.join("/"))
+}
+
+/// What a stranger's bytes go through, whatever they are: recognised, decompressed, read as an archive and
+/// unpacked. `unpack_bytes` looks that nothing outside is touched.
+fn attack(bytes: &[u8]) {
+    use std::io::Read as _;
+    let compression = crate::image::compression::Compression::of(bytes);
+    let mut inside = Vec::new();
+    if let Ok(decoder) = compression.decoder(bytes) {
+        let _ = decoder.take(1 << 20).read_to_end(&mut inside);
+    }
+    let _ = unpack_bytes(inside).result;
+    let _ = unpack_bytes(bytes.to_vec()).result;
+}
+
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
 
     /// Whatever stands in the headers, nothing panics and nothing leaves the tree: `unpack_bytes` looks.
     #[test]
@@ -500,5 +664,48 @@ proptest::proptest! {
             seal(block);
         }
         let _ = unpack_bytes(bytes).result;
+    }
+
+    #[test]
+    fn survives_any_bytes(
+        magic in proptest::sample::select(vec![
+            &b""[..], b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18", b"BZh91AY&SY", b"\xfd7zXZ\0",
+        ]),
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..3000),
+    ) {
+        attack(&[magic, &bytes].concat());
+    }
+
+    #[test]
+    fn survives_any_order_of_names(
+        members in proptest::collection::vec(
+            (proptest::sample::select(b"0123567S".to_vec()), hostile_name(), hostile_name(), 0..0o10000u32),
+            1..25,
+        ),
+    ) {
+        let mut archive = Archive::default().link("up", "../../..").link("root", "/").link("link", "../outside");
+        for (kind, name, link, mode) in members {
+            archive = archive.raw(kind, &name, &link, mode, (1, 2), if kind == b'0' { &b"data"[..] } else { b"" });
+        }
+        let _ = unpack_bytes(archive.end()).result;
+    }
+
+    /// The records of an extended header, right and wrong.
+    #[test]
+    fn survives_any_records(
+        records in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![
+                    "path", "linkpath", "size", "uid", "mtime", "GNU.sparse.major", "GNU.sparse.minor",
+                    "GNU.sparse.map", "GNU.sparse.offset", "GNU.sparse.numbytes", "GNU.sparse.size",
+                    "GNU.sparse.realsize", "GNU.sparse.name", "SCHILY.xattr.user.x", "LIBARCHIVE.xattr.user.%61",
+                ]),
+                "[0-9]{1,20}|1|0|0,4|[ -~]{0,20}|\\.\\./[a-z/]{1,9}",
+            ),
+            0..8,
+        ),
+    ) {
+        let records: Vec<_> = records.iter().map(|(key, value)| (*key, value.as_bytes())).collect();
+        attack(&Archive::default().pax(&records).file("f", b"2\n0\n2\n2\n2\n").file("after", b"").end());
     }
 }

@@ -142,6 +142,8 @@ pub struct DockerConfig {
     pub images_format: String,
     /// The format of `network ls`.
     pub networks_format: String,
+    /// The format of `volume ls`.
+    pub volumes_format: String,
     /// The keys that detach.
     pub detach_keys: String,
     /// Proxies that containers are told of; `default`, or by host.

@@ -12,6 +12,7 @@ use super::report::{coded, response};
 use super::rmi::check_platform;
 use super::session::Session;
 use super::tree::Spec;
+use super::volume;
 use crate::container::{self, FindError};
 use crate::image::{self, ResolveError};
 use crate::network;
@@ -34,6 +35,7 @@ pub(super) const SPEC: Spec = Spec {
             Some("container") => Kind::Container,
             Some("image") => Kind::Image(None),
             Some("network") => Kind::Network,
+            Some("volume") => Kind::Volume,
             Some(other) => anyhow::bail!("{}", unknown_kind(other)),
         };
         run(&args.names, args.format.as_deref(), kind, args.size, session)
@@ -89,10 +91,10 @@ struct InspectArgs {
     /// Count how much disk a container takes
     #[arg(long, short)]
     size: bool,
-    /// Only inspect objects of this type: container, image or network
+    /// Only inspect objects of this type: container, image, network or volume
     #[arg(long = "type", value_name = "string")]
     kind: Option<String>,
-    /// Containers, images and networks
+    /// Containers, images, networks and volumes
     #[arg(value_name = "NAME|ID")]
     names: Vec<String>,
 }
@@ -137,12 +139,13 @@ struct NetworkArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     Any,
     Container,
     /// An image, of this platform if there is one.
     Image(Option<&'a Platform>),
     Network,
+    Volume,
 }
 
 /// What JSON does not tell of containers and images.
@@ -216,14 +219,21 @@ const OMITTED: &[(&str, &str)] = &[
 
 fn unknown_kind(kind: &str) -> String {
     match kind {
-        "config" | "node" | "plugin" | "secret" | "service" | "task" | "volume" => {
-            format!("--type {kind} is not supported yet: there are container, image and network")
+        "config" | "node" | "plugin" | "secret" | "service" | "task" => {
+            format!("--type {kind} is not supported yet: there are container, image, network and volume")
         }
         other => format!("unknown type: \"{other}\""),
     }
 }
 
-fn run(names: &[String], format: Option<&str>, kind: Kind<'_>, size: bool, session: &Session) -> Result<u8> {
+/// Prints everything about what several names mean.
+pub(super) fn run(
+    names: &[String],
+    format: Option<&str>,
+    kind: Kind<'_>,
+    size: bool,
+    session: &Session,
+) -> Result<u8> {
     let template = match format {
         None | Some("" | "json") => None,
         Some(text) => Some(parse(text).map_err(|error| coded(64, format!("{error:#}")))?),
@@ -260,6 +270,10 @@ fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<V
     if kind == Kind::Network {
         return container::inspect_network(store, name).map_err(response);
     }
+    if kind == Kind::Volume {
+        let volume = volume::describe(store, name).map_err(response)?;
+        return volume.ok_or_else(|| response(anyhow!("get {name}: no such volume")));
+    }
     if let Kind::Image(platform) = kind {
         check_platform(store, name, platform.cloned().as_slice()).map_err(response)?;
     } else {
@@ -275,13 +289,15 @@ fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<V
             image::inspect(store, &record, &map).map_err(response)
         }
         Err(error) if kind == Kind::Any && error.is::<ResolveError>() => {
-            container::inspect_network(store, name).map_err(|error| {
-                if error.is::<network::FindError>() {
-                    anyhow!("error: no such object: {name}")
-                } else {
-                    response(error)
-                }
-            })
+            container::inspect_network(store, name)
+                .map_err(|error| {
+                    if error.is::<network::FindError>() {
+                        anyhow!("error: no such object: {name}")
+                    } else {
+                        response(error)
+                    }
+                })
+                .or_else(|error| volume::describe(store, name)?.ok_or(error))
         }
         Err(error) => Err(response(error)),
     }

@@ -10,6 +10,7 @@
 
 mod attach;
 mod check;
+mod container_prune;
 mod create;
 mod destination;
 mod df;
@@ -53,6 +54,7 @@ mod tag;
 mod tree;
 mod verbs;
 mod version;
+mod volume;
 mod wait;
 
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! `image prune`
+//! `image prune`, and what all the prunes have in common.
 
 use std::fmt::Write as _;
 use std::io::BufRead as _;
@@ -86,7 +86,7 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
 }
 
 /// Returns the moment of the filter `until`, of which there may be one.
-fn until(filters: &Filters) -> Result<Option<Timestamp>> {
+pub(super) fn until(filters: &Filters) -> Result<Option<Timestamp>> {
     match filters.values("until") {
         [] => Ok(None),
         [text] => {
@@ -98,7 +98,7 @@ fn until(filters: &Filters) -> Result<Option<Timestamp>> {
 }
 
 /// Asks whether to go on. Only `y` is yes.
-fn confirm(warning: &str) -> Result<bool> {
+pub(super) fn confirm(warning: &str) -> Result<bool> {
     Session::print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
     let mut answer = String::new();
     // What cannot be read is no consent.

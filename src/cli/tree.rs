@@ -53,6 +53,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group { name: "image", about: "Manage images" },
     Group { name: "manifest", about: "Manage Docker image manifests and manifest lists" },
     Group { name: "network", about: "Manage networks" },
+    Group { name: "volume", about: "Manage volumes" },
     Group { name: "system", about: "Show what there is and what can be had" },
 ];
 
@@ -63,6 +64,7 @@ pub(super) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "ver
 pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
     &super::check::SPEC,
+    &super::container_prune::SPEC,
     &super::create::SPEC,
     &super::df::SPEC,
     &super::exec::SPEC,
@@ -106,6 +108,11 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::stop::SPEC,
     &super::tag::SPEC,
     &super::version::SPEC,
+    &super::volume::CREATE,
+    &super::volume::INSPECT,
+    &super::volume::LS,
+    &super::volume::PRUNE,
+    &super::volume::RM,
     &super::wait::SPEC,
 ];
 

@@ -13,12 +13,12 @@ use super::config::{
 };
 use super::dir::{ContainerDir, now};
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, etc, name, signal};
+use super::{capability, etc, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
 use crate::oci::Platform;
-use crate::store::{Layers, MapKey, Pin, Store, random_id, write_json_new};
+use crate::store::{Layers, MapKey, Mode, Pin, Store, random_id, write_json_new};
 use crate::volume::{self, VolumeRecord};
 
 /// A container that now exists.
@@ -56,6 +56,9 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
         bail!("No such image: {}", config.image_name);
     }
     let mut made = MadeVolumes { store, names: Vec::new() };
+    // From the first volume to the container's name, nobody takes unused volumes away.
+    let mounts_volumes = config.mounts.iter().any(|m| matches!(m.source, MountSource::Volume { .. }));
+    let _volumes = mounts_volumes.then(|| volumes::lock(store, Mode::Shared)).transpose()?;
     for mount in &config.mounts {
         if let MountSource::Volume { name, anonymous, .. } = &mount.source {
             let record = VolumeRecord {
@@ -63,6 +66,7 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
                 created: config.created.clone(),
                 labels: BTreeMap::new(),
                 anonymous: *anonymous,
+                options: BTreeMap::new(),
             };
             if volume::ensure(store, &record)? && *anonymous {
                 made.names.push(name.clone());

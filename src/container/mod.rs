@@ -32,6 +32,7 @@ mod status;
 mod stdio;
 pub mod supervise;
 mod terminal;
+mod volumes;
 
 pub use attach::{AttachOptions, Outcome, attach};
 pub use config::{
@@ -57,3 +58,4 @@ pub use signal::parse as parse_signal;
 pub use size::{measure as size, tree as tree_size};
 pub use start::{StartError, start};
 pub use status::{Status, observe, observe_and_mend};
+pub use volumes::{VolumeInUse, prune_volumes, remove_volume, volume_users};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +26,38 @@ pub struct VolumeRecord {
     pub labels: BTreeMap<String, String>,
     /// Whether it was made without a name, for one container.
     pub anonymous: bool,
+    /// Options of Docker's `local` driver. A directory of the host can be the volume: `type=none`, `o=bind`,
+    /// `device=DIR`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+}
+
+/// Returns the directory of the host that the options make the volume; `None` if it has one of its own.
+fn device(options: &BTreeMap<String, String>) -> Result<Option<&str>> {
+    let option = |key: &str| options.get(key).map_or("", String::as_str);
+    if let Some(unknown) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
+        bail!("invalid option: {unknown:?}");
+    }
+    if options.is_empty() {
+        return Ok(None);
+    }
+    let words: Vec<&str> = option("o").split(',').filter(|word| !word.is_empty()).collect();
+    let binds = words.iter().any(|word| matches!(*word, "bind" | "rbind"));
+    if !matches!(option("type"), "" | "none" | "bind") || !binds {
+        bail!(
+            "option type={}, o={}: only a directory of the host can be mounted without root (type=none, o=bind, \
+             device=DIR); for memory use --mount type=tmpfs",
+            option("type"),
+            option("o")
+        );
+    }
+    if let Some(other) = words.iter().find(|word| !matches!(**word, "bind" | "rbind" | "rw")) {
+        bail!("option o={other}: mount the volume so in the container, as -v NAME:PATH:{other}");
+    }
+    if !option("device").starts_with('/') {
+        bail!("option device={}: it needs to be an absolute path", option("device"));
+    }
+    Ok(Some(option("device")))
 }
 
 /// Checks a name as Docker's `local` driver does.
@@ -72,14 +104,18 @@ pub fn ensure(store: &Store, record: &VolumeRecord) -> Result<bool> {
         return Ok(false);
     }
     (|| {
+        let device = device(&record.options)?;
         let staged = store.stage()?;
         let dir = staged.path("volume");
         fs::DirBuilder::new().mode(0o711).create(&dir)?;
-        fs::DirBuilder::new().mode(0o755).create(dir.join("_data"))?;
+        match device {
+            None => fs::DirBuilder::new().mode(0o755).create(dir.join("_data"))?,
+            Some(device) => symlink(device, dir.join("_data"))?,
+        }
         write_json_new(&dir.join("volume.json"), record, !record.anonymous)?;
         staged.publish("volume", &target)
     })()
-    .with_context(|| format!("create volume {}", record.name))
+    .with_context(|| format!("create {}", record.name))
 }
 
 /// Removes a volume with its content. Run it in the ancestor user namespace: the content may belong to mapped
@@ -114,6 +150,41 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_of_the_host_can_be_a_volume() {
+        let options = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let bind = options(&[("type", "none"), ("o", "bind"), ("device", "/srv/db")]);
+        assert_eq!(device(&bind).unwrap(), Some("/srv/db"));
+        assert_eq!(device(&options(&[])).unwrap(), None);
+        for bad in [
+            options(&[("type", "nfs"), ("o", "addr=10.0.0.1"), ("device", ":/x")]),
+            options(&[("type", "tmpfs"), ("device", "tmpfs")]),
+            options(&[("type", "none"), ("o", "bind,ro"), ("device", "/srv")]),
+            options(&[("o", "bind"), ("device", "srv")]),
+            options(&[("size", "1")]),
+        ] {
+            assert!(device(&bad).is_err(), "{bad:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("data"), &dir.path().join("run")).unwrap();
+        let host = dir.path().join("host");
+        fs::create_dir(&host).unwrap();
+        fs::write(host.join("file"), "kept").unwrap();
+        let record = VolumeRecord {
+            name: "db".into(),
+            created: String::new(),
+            labels: BTreeMap::new(),
+            anonymous: false,
+            options: options(&[("o", "bind"), ("device", host.to_str().unwrap())]),
+        };
+        assert!(ensure(&store, &record).unwrap());
+        assert_eq!(fs::read_to_string(data(&store, "db").join("file")).unwrap(), "kept");
+        remove(&store, "db").unwrap();
+        assert_eq!(fs::read_to_string(host.join("file")).unwrap(), "kept");
+    }
+
+    #[test]
     fn makes_once_and_removes() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("data"), &dir.path().join("run")).unwrap();
@@ -122,6 +193,7 @@ mod tests {
             created: String::new(),
             labels: BTreeMap::new(),
             anonymous: false,
+            options: BTreeMap::new(),
         };
         assert!(ensure(&store, &record).unwrap());
         assert!(!ensure(&store, &record).unwrap());

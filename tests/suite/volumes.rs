@@ -22,6 +22,11 @@ pub(crate) const TESTS: &[Test] = tests![
     nothing_is_seen_of_the_hosts_mounts,
     a_mount_over_another_comes_in_order,
     a_link_inside_leads_nowhere_outside,
+    volumes_are_made_listed_and_removed,
+    a_directory_of_the_host_as_a_volume,
+    what_is_mounted_is_not_removed,
+    prune_takes_what_nothing_uses,
+    container_prune_takes_what_is_stopped,
 ];
 
 fn binds_a_directory_of_the_host() {
@@ -259,4 +264,105 @@ fn a_link_inside_leads_nowhere_outside() {
     let bind = format!("{source}:/escape/planted");
     sandbox.run(["run", "--rm", "-v", &bind, "img", "ls", "/tmp"]).stdout("planted\n").success();
     assert!(!std::path::Path::new("/tmp/planted").exists());
+}
+
+fn volumes_are_made_listed_and_removed() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["volume", "create", "--label", "tier=db", "data"]).stdout("data\n").success();
+    sandbox.run(["volume", "create", "data"]).stdout("data\n").success();
+    sandbox.run(["volume", "create", "--name", "cache"]).stdout("cache\n").success();
+    let anonymous = sandbox.run(["volume", "create"]).success().text();
+    assert_eq!(anonymous.len(), 64);
+    sandbox.run(["volume", "rm", &anonymous]).stdout(&format!("{anonymous}\n")).success();
+    sandbox
+        .run(["volume", "ls"])
+        .stdout("DRIVER    VOLUME NAME\nlocal     cache\nlocal     data\n")
+        .success();
+    sandbox.run(["volume", "ls", "-q", "-f", "label=tier"]).stdout("data\n");
+    sandbox.run(["volume", "ls", "-q", "-f", "name=ach"]).stdout("cache\n");
+    sandbox.run(["volume", "ls", "--format", "{{.Name}}={{.Label \"tier\"}}"]).stdout("cache=\ndata=db\n");
+    let shown = sandbox.run(["volume", "inspect", "data"]).success().json();
+    assert_eq!(shown[0]["Labels"], serde_json::json!({"tier": "db"}));
+    assert_eq!(shown[0]["Driver"], "local");
+    let place = shown[0]["Mountpoint"].as_str().unwrap().to_owned();
+    assert!(place.ends_with("/volumes/data/_data"), "{place}");
+    sandbox.run(["inspect", "-f", "{{.Mountpoint}}", "data"]).stdout(&format!("{place}\n"));
+    sandbox
+        .run(["volume", "inspect", "nope"])
+        .stdout("[]\n")
+        .stderr("Error response from daemon: get nope: no such volume\n")
+        .code(1);
+    sandbox
+        .run(["volume", "rm", "nope", "data"])
+        .stdout("data\n")
+        .stderr("Error response from daemon: get nope: no such volume\n")
+        .code(1);
+    sandbox.run(["volume", "rm", "-f", "nope"]).stdout("nope\n").success();
+    sandbox.run(["volume", "create", "-d", "nfs", "x1"]).code(1);
+    sandbox.run(["volume", "create", "../x"]).code(1);
+}
+
+fn a_directory_of_the_host_as_a_volume() {
+    let sandbox = Sandbox::new().busybox();
+    let device = format!("device={}", sandbox.directory("shared"));
+    let file = sandbox.work().join("shared/file");
+    sandbox.run(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, "here"]).success();
+    sandbox.run(["run", "--rm", "-v", "here:/v", "busybox", "sh", "-c", "echo kept >/v/file"]).success();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept\n");
+    sandbox.run(["volume", "rm", "here"]).stdout("here\n").success();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept\n");
+    sandbox.run(["volume", "create", "-o", "type=nfs", "-o", "device=:/x", "far"]).code(1);
+    sandbox.run(["volume", "ls", "-q"]).stdout("");
+}
+
+fn what_is_mounted_is_not_removed() {
+    let sandbox = Sandbox::new().busybox();
+    let id = sandbox.run(["create", "-v", "used:/v", "busybox", "true"]).success().text();
+    sandbox
+        .run(["volume", "rm", "used"])
+        .stderr(&format!("Error response from daemon: remove used: volume is in use - [{id}]\n"))
+        .code(1);
+    sandbox.run(["volume", "prune", "-a", "-f"]).stdout("Total reclaimed space: 0B\n").success();
+    sandbox.run(["volume", "ls", "-q", "-f", "dangling=true"]).stdout("");
+    sandbox.run(["rm", &id]).success();
+    sandbox.run(["volume", "ls", "-q", "-f", "dangling=true"]).stdout("used\n");
+    sandbox.run(["volume", "rm", "used"]).stdout("used\n").success();
+}
+
+fn prune_takes_what_nothing_uses() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["volume", "create", "named"]).success();
+    let anonymous = sandbox.run(["volume", "create"]).success().text();
+    sandbox.run(["run", "--rm", "-v", "named:/v", "busybox", "sh", "-c", "echo 12345 >/v/f"]).success();
+    sandbox
+        .run(["volume", "prune"])
+        .stdout(
+            "WARNING! This will remove anonymous local volumes not used by at least one container.\n\
+             Are you sure you want to continue? [y/N] ",
+        )
+        .success();
+    sandbox
+        .run(["volume", "prune", "-f"])
+        .stdout(&format!("Deleted Volumes:\n{anonymous}\n\nTotal reclaimed space: 0B\n"))
+        .success();
+    sandbox
+        .run(["volume", "prune", "-f", "--all"])
+        .stdout("Deleted Volumes:\nnamed\n\nTotal reclaimed space: 6B\n")
+        .success();
+}
+
+fn container_prune_takes_what_is_stopped() {
+    let sandbox = Sandbox::new().busybox();
+    let done = sandbox.run(["create", "--label", "a=1", "busybox", "true"]).success().text();
+    sandbox.run(["run", "-d", "--name", "runs", "busybox", "sleep", "1000"]).success();
+    sandbox
+        .run(["container", "prune", "-f", "--filter", "label=b"])
+        .stdout("Total reclaimed space: 0B\n")
+        .success();
+    sandbox
+        .run(["container", "prune", "-f"])
+        .stdout(&format!("Deleted Containers:\n{done}\n\nTotal reclaimed space: 0B\n"))
+        .success();
+    assert_eq!(sandbox.status_of("runs"), "running");
+    sandbox.run(["rm", "-f", "runs"]).success();
 }

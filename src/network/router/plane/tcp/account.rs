@@ -15,10 +15,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits for a process that may have `descriptors` open. A connection takes two; no container
-    /// gets more than a quarter of them in one direction.
+    /// Returns the limits for a process that may have `descriptors` open. A connection takes two; even one
+    /// container that has all it may have in both directions leaves a fifth of them to others.
     pub fn new(descriptors: u64) -> Self {
-        let relays = usize::try_from(descriptors / 8).unwrap_or(usize::MAX).clamp(64, 65_536);
+        let relays = usize::try_from(descriptors / 5).unwrap_or(usize::MAX).clamp(64, 65_536);
         Self { opening: (relays / 4).clamp(16, 1024), relays }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn limits_follow_the_descriptors() {
-        assert_eq!(Limits::new(1024), Limits { opening: 32, relays: 128 });
+        assert_eq!(Limits::new(1000), Limits { opening: 50, relays: 200 });
         assert_eq!(Limits::new(1_048_576), Limits { opening: 1024, relays: 65_536 });
         assert_eq!(Limits::new(0), Limits { opening: 16, relays: 64 });
     }

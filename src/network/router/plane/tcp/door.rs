@@ -42,6 +42,16 @@ pub enum Seen {
 }
 
 impl Target {
+    /// Returns the container's and the gateway's address in this family or, if it has none, in the other one.
+    pub fn way(&self, family: Family) -> Option<(IpAddr, IpAddr)> {
+        let v4 = || self.v4.map(|way| (IpAddr::from(way.address), IpAddr::from(way.gateway)));
+        let v6 = || self.v6.map(|way| (IpAddr::from(way.address), IpAddr::from(way.gateway)));
+        match family {
+            Family::V4 => v4().or_else(v6),
+            Family::V6 => v6().or_else(v4),
+        }
+    }
+
     /// Decides at which address the container is reached, and whom it sees there as the client.
     pub fn plan(&self, client: SocketAddr) -> Option<(IpAddr, Seen)> {
         // Only addresses that mean the same in `R` as in the host's namespace can be shown.
@@ -49,9 +59,7 @@ impl Target {
             IpAddr::V4(ip) => !ip.is_loopback(),
             IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
         };
-        let v4 = || self.v4.map(|way| (IpAddr::from(way.address), IpAddr::from(way.gateway)));
-        let v6 = || self.v6.map(|way| (IpAddr::from(way.address), IpAddr::from(way.gateway)));
-        let (address, gateway) = if client.is_ipv4() { v4().or_else(v6)? } else { v6().or_else(v4)? };
+        let (address, gateway) = self.way(Family::of(client.ip()))?;
         let shown = travels && address.is_ipv4() == client.is_ipv4() && client.ip() != address;
         Some((address, if shown { Seen::Client(client) } else { Seen::Gateway(gateway) }))
     }

@@ -1,7 +1,7 @@
 //! Connections out of containers: SYNs that the kernel holds, and the listeners in `R` at which they arrive.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -71,10 +71,7 @@ pub struct Arrivals(OwnedFd);
 
 /// Makes the listener of one family, at `port` or, if that is 0, at any. To be called by a thread in `R`.
 pub fn listen(family: Family, port: u16) -> io::Result<OwnedFd> {
-    let address = match family {
-        Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    };
+    let address = SocketAddr::new(family.unspecified(), port);
     let socket = socket(address)?;
     if family == Family::V6 {
         rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::address::{Pool, mac_of};
 use super::directory::{Directory, Member};
+use super::plane::Plane;
+use super::plane::tcp::door::{Target, Way};
 use super::plug::{self, Plug};
 use super::space::Space;
 use crate::network::Network;
-use crate::network::protocol::{Endpoint, EndpointRequest, Refusal, RefusalKind};
+use crate::network::protocol::{Endpoint, EndpointRequest, PortRequest, PublishedPort, Refusal, RefusalKind};
 
 /// How long a bridge without containers is kept for the next one.
 const IDLE: Duration = Duration::from_secs(1);
@@ -20,6 +22,7 @@ const IDLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Ledger {
     space: Space,
+    plane: Plane,
     lans: BTreeMap<String, Lan>,
     guests: BTreeMap<String, Guest>,
     directory: Arc<RwLock<Directory>>,
@@ -60,7 +63,7 @@ struct Place {
 
 impl Ledger {
     /// Begins with what is in the namespace already.
-    pub(super) fn open(mut space: Space, directory: Arc<RwLock<Directory>>) -> Self {
+    pub(super) fn open(mut space: Space, directory: Arc<RwLock<Directory>>, plane: Plane) -> Self {
         let orphans = match space.route.links() {
             Ok(links) => links
                 .into_iter()
@@ -72,7 +75,7 @@ impl Ledger {
                 BTreeSet::new()
             }
         };
-        Self { space, lans: BTreeMap::new(), guests: BTreeMap::new(), directory, orphans }
+        Self { space, plane, lans: BTreeMap::new(), guests: BTreeMap::new(), directory, orphans }
     }
 
     /// Returns the router's namespace.
@@ -149,8 +152,33 @@ impl Ledger {
         Ok(())
     }
 
+    /// Publishes ports of a container, at the addresses that it has on the network by which it reaches others.
+    pub(super) fn publish(
+        &self,
+        container: &str,
+        ports: &[PortRequest],
+        claim: bool,
+    ) -> Result<Vec<PublishedPort>, Refusal> {
+        let places = self.guests.get(container).map(|guest| guest.places.as_slice()).unwrap_or_default();
+        let place = places.iter().find(|place| place.default_route).or(places.first());
+        let found = place.and_then(|place| Some((place, self.lans.get(&place.network_id)?)));
+        let Some((place, lan)) = found else {
+            return Err(other("the container is on no network that could publish its ports"));
+        };
+        let mut target = Target { container: container.to_owned(), v4: None, v6: None };
+        for (subnet, address) in lan.network.subnets.iter().zip(&place.addresses) {
+            match (*address, subnet.gateway) {
+                (IpAddr::V4(address), IpAddr::V4(gateway)) => target.v4 = Some(Way { address, gateway }),
+                (IpAddr::V6(address), IpAddr::V6(gateway)) => target.v6 = Some(Way { address, gateway }),
+                _ => {}
+            }
+        }
+        self.plane.publish(&target, ports, claim)
+    }
+
     /// Unplugs a container from all networks.
     pub(super) fn leave(&mut self, container: &str) {
+        self.plane.unpublish(container);
         let Some(guest) = self.guests.remove(container) else { return };
         for place in guest.places {
             self.release(container, &place);
@@ -160,6 +188,9 @@ impl Ledger {
     fn release(&mut self, container: &str, place: &Place) {
         write(&self.directory).leave(container, &place.network_id);
         plug::unplug(&mut self.space, &place.device);
+        for address in &place.addresses {
+            self.plane.forget(*address);
+        }
         if let Some(lan) = self.lans.get_mut(&place.network_id) {
             give_back(lan, &place.addresses);
             lan.places = lan.places.saturating_sub(1);
@@ -390,7 +421,11 @@ mod tests {
     /// Runs a test with a ledger in a namespace of its own, where this user may have one.
     fn with_ledger(act: impl FnOnce(&mut Ledger) + Send + 'static) {
         aside(|| match Space::enter(None) {
-            Ok(space) => act(&mut Ledger::open(space, Arc::default())),
+            Ok(space) => {
+                let directory: Arc<RwLock<Directory>> = Arc::default();
+                let plane = Plane::start(Arc::clone(&directory)).unwrap();
+                act(&mut Ledger::open(space, directory, plane));
+            }
             Err(error) => println!("skipped: {error:#}"),
         });
     }

@@ -46,6 +46,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use self::directory::Directory;
 use self::ledger::Ledger;
+use self::plane::Plane;
 use self::space::Space;
 use super::control;
 use crate::idmap::Ancestor;
@@ -97,8 +98,11 @@ fn begin(mut words: impl Iterator<Item = OsString>) -> Result<()> {
     raise_limits();
     drop_privileges()?;
     let directory = Arc::new(RwLock::new(Directory::default()));
-    let ledger = match Space::enter(inherited) {
-        Ok(space) => Ok(Ledger::open(space, directory)),
+    // Before this thread leaves the host's network namespace, so that there is one that stays.
+    let plane = Plane::start(Arc::clone(&directory))?;
+    let entered = Space::enter(inherited).and_then(|space| plane.enter().map(|()| space));
+    let ledger = match entered {
+        Ok(space) => Ok(Ledger::open(space, directory, plane)),
         Err(error) => {
             eprintln!("router: {error:#}");
             let text = format!(

@@ -220,10 +220,12 @@ impl Server {
                 Err(text) => Reply::Refused(Refusal::new(RefusalKind::Unsupported, text.clone())),
             },
             (Request::Publish { ports, .. }, Some(_)) if ports.is_empty() => Reply::Published(Vec::new()),
-            (Request::Publish { .. }, Some(_)) => {
-                let text = "this router cannot publish ports".to_owned();
-                Reply::Refused(Refusal::new(RefusalKind::Unsupported, text))
-            }
+            (Request::Publish { ports, claim }, Some(container)) => match &self.ledger {
+                Ok(ledger) => {
+                    ledger.publish(&container, &ports, claim).map_or_else(Reply::Refused, Reply::Published)
+                }
+                Err(text) => Reply::Refused(Refusal::new(RefusalKind::Unsupported, text.clone())),
+            },
             (Request::Hello { .. }, Some(_)) => refused("the container has said hello before"),
             (_, None) => refused("the first request is not hello"),
         };

@@ -86,6 +86,7 @@ impl<'a, W: Write> Walk<'a, W> {
 
     /// Writes it.
     pub(super) fn run(mut self) -> Result<()> {
+        raise_descriptor_limit();
         let mut roots = Vec::new();
         for (at, tree) in self.trees.iter().enumerate() {
             // A descriptor of its own, since the place in the list of names belongs to the descriptor.
@@ -363,6 +364,16 @@ impl Opened {
             FileType::Directory => Found::Directory(vec![at]),
             kind => Found::Other(at, kind),
         }))
+    }
+}
+
+/// Allows as many open files as this process may: each directory on the way down is open in each tree.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Where this fails, the old limit is enough for most trees.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }
 

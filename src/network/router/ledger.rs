@@ -418,14 +418,16 @@ mod tests {
         })
     }
 
+    fn open(space: Space) -> Ledger {
+        let directory: Arc<RwLock<Directory>> = Arc::default();
+        let plane = Plane::start(Arc::clone(&directory)).unwrap();
+        Ledger::open(space, directory, plane)
+    }
+
     /// Runs a test with a ledger in a namespace of its own, where this user may have one.
     fn with_ledger(act: impl FnOnce(&mut Ledger) + Send + 'static) {
         aside(|| match Space::enter(None) {
-            Ok(space) => {
-                let directory: Arc<RwLock<Directory>> = Arc::default();
-                let plane = Plane::start(Arc::clone(&directory)).unwrap();
-                act(&mut Ledger::open(space, directory, plane));
-            }
+            Ok(space) => act(&mut open(space)),
             Err(error) => println!("skipped: {error:#}"),
         });
     }
@@ -525,7 +527,7 @@ mod tests {
             };
             let before = index(&one);
             // The next router begins with nothing but the namespace.
-            let mut heir = Ledger::open(Space::enter(Some(space)).unwrap(), Arc::default());
+            let mut heir = open(Space::enter(Some(space)).unwrap());
             assert!(heir.has_orphans());
             let claim = |heir: &mut Ledger, name: &str, namespace: &OwnedFd, had: &Endpoint| {
                 let request = EndpointRequest {

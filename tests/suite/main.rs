@@ -31,6 +31,7 @@ mod ps;
 mod pull;
 mod race;
 mod regression;
+mod router;
 mod run;
 mod scale;
 mod security;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("tty", tty::TESTS),
         ("security", security::TESTS),
         ("network", network::TESTS),
+        ("router", router::TESTS),
         ("ports", ports::TESTS),
         ("outside", outside::TESTS),
         ("volumes", volumes::TESTS),

@@ -34,6 +34,14 @@ pub struct Settings {
     pub registries: BTreeMap<String, Registry>,
     /// The directory of Docker's own `config.json`.
     pub docker_config: PathBuf,
+    /// What stands for `auths` of that file in the environment (`DOCKER_AUTH_CONFIG`).
+    pub docker_auth: Option<String>,
+    /// The file of logins that the environment names (`REGISTRY_AUTH_FILE`).
+    pub auth_file: Option<PathBuf>,
+    /// Podman's files of logins.
+    pub podman_auth_files: Vec<PathBuf>,
+    /// The directories of certificates, with one inside for each registry.
+    pub certificates: Vec<PathBuf>,
     /// The platform of images, where a command does not say.
     pub platform: Option<String>,
 }
@@ -93,9 +101,32 @@ impl Settings {
             .or_else(|| variable("DOCKER_CONFIG").map(PathBuf::from))
             .or_else(|| home.as_ref().map(|home| home.join(".docker")))
             .unwrap_or_default();
+        let config_home = below_home("XDG_CONFIG_HOME", ".config");
+        let certificates = [
+            config_home.as_ref().map(|dir| dir.join("coracle/certs.d")),
+            home.as_ref().map(|home| home.join(".docker/certs.d")),
+            Some(PathBuf::from("/etc/docker/certs.d")),
+            home.as_ref().map(|home| home.join(".config/containers/certs.d")),
+            Some(PathBuf::from("/etc/containers/certs.d")),
+        ];
+        let podman = [
+            variable("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("containers/auth.json")),
+            config_home.map(|dir| dir.join("containers/auth.json")),
+        ];
         let platform = variable("DOCKER_DEFAULT_PLATFORM").and_then(|text| text.into_string().ok());
         let runtime = runtime_dir(variable("XDG_RUNTIME_DIR").map(PathBuf::from), uid);
-        Ok(Self { root, runtime, debug: file.debug, registries: file.registries, docker_config, platform })
+        Ok(Self {
+            root,
+            runtime,
+            debug: file.debug,
+            registries: file.registries,
+            docker_config,
+            docker_auth: variable("DOCKER_AUTH_CONFIG").and_then(|text| text.into_string().ok()),
+            auth_file: variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
+            podman_auth_files: podman.into_iter().flatten().collect(),
+            certificates: certificates.into_iter().flatten().collect(),
+            platform,
+        })
     }
 }
 

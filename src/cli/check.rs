@@ -8,16 +8,16 @@ use anyhow::Result;
 use clap::{Args, FromArgMatches};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::access::client_of;
 use super::format::units::human_size;
 use super::grammar::{Arity, Rules};
-use super::pull::{access, enter};
+use super::pull::enter;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir};
 use crate::image::{self, Check, Connect, Meter, Outcome, Report, Stand};
 use crate::oci::Reference;
-use crate::registry::Client;
 use crate::store::Store;
 
 /// `system check`
@@ -44,7 +44,7 @@ fn run(args: &CheckArgs, session: &Session) -> Result<u8> {
     let store = session.store()?;
     let (stands, mut damaged) = stands(store)?;
     let (_ancestor, mapping) = enter(session)?;
-    let connect = |reference: &Reference| -> Result<Client> { Ok(Client::new(access(session, reference)?)) };
+    let connect = |reference: &Reference| client_of(session, reference);
     let connect: &Connect<'_> = &connect;
     let meter = Bar::default();
     let check = Check { store, mapping: &mapping, stands: &stands, quick: args.quick, meter: &meter };

@@ -3,8 +3,8 @@
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, FromArgMatches};
 
+use super::access::access;
 use super::grammar::{Arity, Rules};
-use super::pull::access;
 use super::session::Session;
 use super::tree::Spec;
 use crate::image::manifests::{self, Annotation, Lists, Seen};

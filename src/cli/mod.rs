@@ -8,6 +8,7 @@
 //! Only the command that is called has its definitions built ([`tree::Spec`]); help ([`help`]), man pages and
 //! completions ([`generate`]) are written from the same definitions.
 
+mod access;
 mod attach;
 mod check;
 mod container_prune;
@@ -30,6 +31,7 @@ mod info;
 mod inspect;
 mod kill;
 mod load;
+mod login;
 mod logs;
 mod manifest;
 mod network;
@@ -39,6 +41,7 @@ mod progress;
 mod prune;
 mod ps;
 mod pull;
+mod push;
 mod rename;
 mod report;
 mod request;
@@ -47,6 +50,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod search;
 mod session;
 mod start;
 mod stop;

@@ -1,4 +1,4 @@
-//! The progress of a pull: live on a terminal, else a line for each step, as Docker prints them.
+//! The progress of a pull or push: live on a terminal, else a line for each step, as Docker prints them.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::format::units::human_size;
-use crate::image::{LayerProgress, Progress};
+use crate::image::{LayerProgress, Progress, PushProgress, PushStep};
 
 /// Where progress goes: to standard error where standard output is for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Out {
     }
 }
 
-/// Tells of the layers of a pull.
+/// Tells of the layers of a pull or push.
 pub(super) struct Reporter {
     out: Out,
     live: Option<MultiProgress>,
@@ -51,6 +51,21 @@ impl Reporter {
         }
     }
 
+    /// Shows the state of a layer on the terminal.
+    fn show(&self, id: &str, text: String) {
+        let Some(live) = &self.live else { return };
+        let mut bars = self.bars();
+        let bar = bars.entry(id.to_owned()).or_insert_with(|| {
+            let bar = live.add(ProgressBar::new(0));
+            if let Ok(style) = ProgressStyle::with_template("{prefix}: {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(id.to_owned());
+            bar
+        });
+        bar.set_message(text);
+    }
+
     fn bars(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,26 +82,39 @@ impl Progress for Reporter {
     }
 
     fn layer(&self, id: &str, state: LayerProgress) {
-        let Some(live) = &self.live else {
+        if self.live.is_none() {
             if let Some(step) = step(state) {
                 self.out.line(&format!("{id}: {step}"));
             }
             return;
+        }
+        self.show(
+            id,
+            match state {
+                LayerProgress::Downloading(now, total) => meter("Downloading", now, total),
+                LayerProgress::Extracting(now, total) => meter("Extracting", now, total),
+                state => step(state).unwrap_or_default().to_owned(),
+            },
+        );
+    }
+}
+
+impl PushProgress for Reporter {
+    fn step(&self, id: &str, step: PushStep<'_>) {
+        let text = match step {
+            PushStep::Pushing(..) if self.live.is_none() => return,
+            PushStep::Pushing(now, total) => meter("Pushing", now, total),
+            PushStep::Preparing => "Preparing".to_owned(),
+            PushStep::Waiting => "Waiting".to_owned(),
+            PushStep::Pushed => "Pushed".to_owned(),
+            PushStep::AlreadyExists => "Layer already exists".to_owned(),
+            PushStep::MountedFrom(repository) => format!("Mounted from {repository}"),
         };
-        let mut bars = self.bars();
-        let bar = bars.entry(id.to_owned()).or_insert_with(|| {
-            let bar = live.add(ProgressBar::new(0));
-            if let Ok(style) = ProgressStyle::with_template("{prefix}: {msg}") {
-                bar.set_style(style);
-            }
-            bar.set_prefix(id.to_owned());
-            bar
-        });
-        bar.set_message(match state {
-            LayerProgress::Downloading(now, total) => meter("Downloading", now, total),
-            LayerProgress::Extracting(now, total) => meter("Extracting", now, total),
-            state => step(state).unwrap_or_default().to_owned(),
-        });
+        if self.live.is_none() {
+            self.out.line(&format!("{id}: {text}"));
+        } else {
+            self.show(id, text);
+        }
     }
 }
 

@@ -4,13 +4,13 @@
 //! again. So `run` and `create` have a process of its own do it: this program in the role [`ROLE`], which
 //! reports on its standard error and says on its standard output what went wrong.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, FromArgMatches};
 
+use super::access::client_of;
 use super::create::platform;
 use super::grammar::{Arity, Rules};
 use super::progress::{Out, Reporter};
@@ -20,7 +20,6 @@ use super::tree::Spec;
 use crate::idmap::{Ancestor, Level};
 use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
 use crate::oci::{Digest, Platform, Reference};
-use crate::registry::{Access, Client, Mirror, Proxies};
 use crate::store::MapKey;
 
 /// `pull`
@@ -39,7 +38,7 @@ pub const ROLE: &str = "__fetch";
 #[derive(Debug, Args)]
 struct PullArgs {
     /// Download every tag of the repository
-    #[arg(long, short, hide = true)]
+    #[arg(long, short)]
     all_tags: bool,
     /// Accepted; signatures of images are not looked at
     #[arg(long, hide = true)]
@@ -65,18 +64,60 @@ pub(super) struct Wanted<'a> {
 
 fn run(args: &PullArgs, session: &Session) -> Result<u8> {
     let reference = Reference::parse(&args.name)?;
-    if args.all_tags {
-        bail!("--all-tags is not supported yet: name the tags");
+    let only_name = reference.tag().is_none() && reference.digest().is_none();
+    if args.all_tags && !only_name {
+        bail!("tag can't be used with --all-tags/-a");
     }
-    let whole = reference.clone().with_default_tag();
-    if reference.tag().is_none() && reference.digest().is_none() && !args.quiet {
+    if only_name && !args.all_tags && !args.quiet {
         Session::print("Using default tag: latest\n")?;
     }
     let platform = platform(session, args.platform.as_deref())?;
     let wanted = Wanted { reference: &args.name, platform: platform.as_ref(), quiet: args.quiet };
+    if args.all_tags {
+        pull_all(session, &reference, &wanted).map_err(response)?;
+        Session::print(&format!("{}\n", reference.repository()))?;
+        return Ok(0);
+    }
     pull(session, &wanted, Out::Stdout).map_err(response)?;
-    Session::print(&format!("{whole}\n"))?;
+    Session::print(&format!("{}\n", reference.with_default_tag()))?;
     Ok(0)
+}
+
+/// Pulls every tag of a repository.
+fn pull_all(session: &Session, reference: &Reference, wanted: &Wanted<'_>) -> Result<()> {
+    let store = session.store()?;
+    let client = client_of(session, reference)?;
+    let (_ancestor, mapping) = enter(session)?;
+    let tags = client.tags(reference).map_err(|error| anyhow!(error.of_pull(reference)))?;
+    if tags.is_empty() {
+        bail!("repository {} not found: it has no tags", reference.familiar_name());
+    }
+    let mut status = PullStatus::UpToDate;
+    for tag in tags {
+        let tagged = Reference::parse(&format!("{}:{tag}", reference.repository()))?;
+        let reporter = Reporter::new(Out::Stdout);
+        let progress: &dyn Progress = if wanted.quiet { &Quiet } else { &reporter };
+        let pulled = image::pull(store, &mapping, &client, &tagged, wanted.platform, progress)?;
+        reporter.finish();
+        if pulled.status == PullStatus::Downloaded {
+            status = PullStatus::Downloaded;
+        }
+        if !wanted.quiet {
+            Out::Stdout.line(&format!("Digest: {}", pulled.digest));
+        }
+    }
+    if !wanted.quiet {
+        Out::Stdout.line(&told(status, reference.familiar_name()));
+    }
+    Ok(())
+}
+
+/// Says whether a pull changed anything, in Docker's words.
+fn told(status: PullStatus, name: &str) -> String {
+    match status {
+        PullStatus::UpToDate => format!("Status: Image is up to date for {name}"),
+        PullStatus::Downloaded => format!("Status: Downloaded newer image for {name}"),
+    }
 }
 
 /// Enters the ancestor user namespace, for good, and says how files are unpacked there.
@@ -97,49 +138,17 @@ fn pull(session: &Session, wanted: &Wanted<'_>, out: Out) -> Result<()> {
         image::hello(store, &mapping)?;
         return Ok(());
     }
-    let access = access(session, &reference)?;
-    session.debug(|| format!("pull {reference} with {access:?}"));
-    let client = Client::new(access);
+    let client = client_of(session, &reference)?;
     let (_ancestor, mapping) = enter(session)?;
     let reporter = Reporter::new(out);
     let progress: &dyn Progress = if wanted.quiet { &Quiet } else { &reporter };
     let pulled = image::pull(store, &mapping, &client, &reference, wanted.platform, progress)?;
     reporter.finish();
     if !wanted.quiet {
-        let name = reference.familiar();
-        let status = match pulled.status {
-            PullStatus::UpToDate => format!("Image is up to date for {name}"),
-            PullStatus::Downloaded => format!("Downloaded newer image for {name}"),
-        };
-        out.line(&format!("Digest: {}\nStatus: {status}", pulled.digest));
+        let status = told(pulled.status, &reference.familiar());
+        out.line(&format!("Digest: {}\n{status}", pulled.digest));
     }
     Ok(())
-}
-
-/// Says how the registry of an image is reached: by the settings, and Docker's credentials.
-pub(super) fn access(session: &Session, reference: &Reference) -> Result<Access> {
-    let settings = session.settings()?;
-    let mut access = Access { proxies: Proxies::read(|name| std::env::var(name).ok()), ..Access::default() };
-    let mut hosts = vec![reference.domain().to_owned()];
-    for (domain, registry) in &settings.registries {
-        if registry.insecure {
-            access.insecure.push(domain.clone());
-        }
-        let mirrors: Vec<Mirror> =
-            registry.mirrors.iter().map(|url| Mirror::parse(url)).collect::<Result<_, _>>()?;
-        if domain == reference.domain() {
-            hosts.extend(registry.mirrors.iter().filter_map(|url| Some(url.split_once("://")?.1.to_owned())));
-        }
-        access.mirrors.insert(domain.clone(), mirrors);
-    }
-    let mut credentials = BTreeMap::new();
-    for host in hosts {
-        if let Some(found) = image::credentials(&settings.docker_config, &host)? {
-            credentials.insert(host, found);
-        }
-    }
-    access.credentials = credentials;
-    Ok(access)
 }
 
 /// Has another process pull an image.

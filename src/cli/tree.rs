@@ -58,7 +58,8 @@ pub(super) const GROUPS: &[Group] = &[
 ];
 
 /// The commands that help names first, in this order.
-pub(super) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
+pub(super) const COMMON: &[&str] =
+    &["run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version", "info"];
 
 /// Every command.
 pub(super) const COMMANDS: &[&Spec] = &[
@@ -81,6 +82,8 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::inspect::IMAGE,
     &super::kill::SPEC,
     &super::load::SPEC,
+    &super::login::LOGIN,
+    &super::login::LOGOUT,
     &super::logs::SPEC,
     &super::prune::IMAGE,
     &super::inspect::NETWORK,
@@ -98,11 +101,13 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::manifest::RM,
     &super::ps::SPEC,
     &super::pull::SPEC,
+    &super::push::SPEC,
     &super::rename::SPEC,
     &super::restart::SPEC,
     &super::rm::SPEC,
     &super::rmi::SPEC,
     &super::run::SPEC,
+    &super::search::SPEC,
     &super::save::SPEC,
     &super::start::SPEC,
     &super::stop::SPEC,
@@ -190,7 +195,10 @@ mod tests {
         let names: Vec<_> = members(Some("image")).into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
-            ["history", "import", "inspect", "load", "ls", "prune", "pull", "rm", "save", "tag", "tree"]
+            [
+                "history", "import", "inspect", "load", "ls", "prune", "pull", "push", "rm", "save", "tag",
+                "tree"
+            ]
         );
     }
 }

@@ -7,6 +7,7 @@
 //! Unpacking sets owners and makes whiteouts, so it runs in a process that is root in the ancestor user
 //! namespace; the command enters it before it starts a thread. Looking at images needs no namespace.
 
+mod certificates;
 mod change;
 mod check;
 mod compression;
@@ -23,12 +24,14 @@ mod layer;
 mod layers;
 mod list;
 mod load;
+mod login;
 mod manifest;
 pub mod manifests;
 pub mod pack;
 mod pipe;
 mod progress;
 mod pull;
+mod push;
 pub mod remote;
 mod remove;
 mod resolve;
@@ -43,18 +46,21 @@ mod usage;
 
 use anyhow::{Context, Result};
 
+pub use certificates::certificates;
 pub use change::change;
 pub use check::{Check, Connect, Finding, Meter, Outcome, Report, Stand, check};
 pub use config::{Configuration, Defaults, History, RootFs};
-pub use credentials::credentials;
+pub use credentials::{Login, Logins, host_of, is_hub, key_of};
 pub use hello::{HELLO_NAME, hello, is_hello};
 pub use import::{ImportOptions, import};
 pub use intake::{DigestMismatch, Mapping};
 pub use layers::{ensure_layers, unpacked};
 pub use list::{Row, Summary, familiar, history, inspect, list, size};
 pub use load::{Input, Loaded, load};
+pub use login::{Keeper, forget, keeper, remember};
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
+pub use push::{PushProgress, PushStep, Pushed, push, tags};
 pub use remove::{Conflict, Pruned, Removed, User, prune, remove};
 pub use resolve::{ResolveError, name_of, resolve, tag};
 pub use save::{Format, Saving, choose as choose_to_save};

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::resolve::name_of;
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::{Client, Error};
-use crate::store::{Name, RefRecord, Selector, Store};
+use crate::store::{ImageRecord, Name, RefRecord, Selector, Store};
 
 /// The largest image configuration, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
@@ -54,6 +54,10 @@ pub fn pull(
         Selector::Tag(tag) => tag.clone(),
         Selector::Digest(digest) => digest.to_string(),
     };
+    if let Some(pulled) = unchanged(store, mapping, client, &reference, platform)? {
+        progress.message(&format!("{what}: Pulling from {}", reference.path()));
+        return Ok(pulled);
+    }
     let intake = Intake::new(store, mapping)?;
     let pull = Pull { store, client, reference: &reference, intake: &intake };
     let (manifest, digest) = pull.manifest(platform, || {
@@ -87,6 +91,60 @@ pub fn pull(
     }
     intake.commit(&[record], &names)?;
     Ok(Pulled { status, digest, id })
+}
+
+/// Returns what a pull would come to that changes nothing: the registry is asked once, what the name means there.
+/// `None` if that is something else, or part of the image is missing here.
+fn unchanged(
+    store: &Store,
+    mapping: &Mapping,
+    client: &Client,
+    reference: &Reference,
+    platform: Option<&Platform>,
+) -> Result<Option<Pulled>> {
+    let Some(known) = store.get_ref(&name_of(reference))? else { return Ok(None) };
+    let Some(record) = store.image(&known.id)? else { return Ok(None) };
+    if !is_whole(store, mapping, &known, &record, platform) {
+        return Ok(None);
+    }
+    // Whatever else it answers comes again with the pull, and with more words.
+    let now = client.head_manifest(reference).ok().flatten();
+    let status = PullStatus::UpToDate;
+    Ok((now == Some(known.target)).then_some(Pulled { status, digest: known.target, id: known.id }))
+}
+
+/// Tells whether the image that a name means is the one for the platform, and all of it is here.
+fn is_whole(
+    store: &Store,
+    mapping: &Mapping,
+    known: &RefRecord,
+    record: &ImageRecord,
+    platform: Option<&Platform>,
+) -> bool {
+    let document = |digest: &Digest| store.read_document(digest).ok();
+    let manifest = |bytes: &[u8]| match parse(bytes, "") {
+        Ok(Document::Manifest(manifest)) => Some(manifest),
+        _ => None,
+    };
+    let Some(manifest) = document(&record.manifest).and_then(|bytes| manifest(&bytes)) else { return false };
+    let Some(config) = document(&record.id).and_then(|bytes| Configuration::parse(&bytes).ok()) else {
+        return false;
+    };
+    let is_chosen = if known.target == record.manifest {
+        platform.is_none_or(|platform| platform.runs(&config.platform()))
+    } else {
+        let host = Platform::host();
+        match document(&known.target).and_then(|bytes| parse(&bytes, "").ok()) {
+            Some(Document::Index(index)) => {
+                let chosen = index.choose(platform.unwrap_or(&host));
+                chosen.is_ok_and(|chosen| chosen.digest == record.manifest)
+            }
+            _ => false,
+        }
+    };
+    is_chosen
+        && manifest.layers.iter().all(|layer| store.blob_size(&layer.digest) == Some(layer.size))
+        && record.layers.iter().all(|layer| store.layers(&mapping.key).has(layer))
 }
 
 struct Pull<'a> {

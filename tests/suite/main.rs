@@ -21,6 +21,7 @@ mod imagetools;
 mod inspect;
 mod levels;
 mod lifecycle;
+mod login;
 mod logs;
 mod manifest;
 mod network;
@@ -29,11 +30,13 @@ mod ports;
 mod prune;
 mod ps;
 mod pull;
+mod push;
 mod race;
 mod regression;
 mod router;
 mod run;
 mod scale;
+mod search;
 mod security;
 mod tty;
 mod volumes;
@@ -63,6 +66,9 @@ fn main() -> ExitCode {
         ("manifest", manifest::TESTS),
         ("imagetools", imagetools::TESTS),
         ("pull", pull::TESTS),
+        ("push", push::TESTS),
+        ("login", login::TESTS),
+        ("search", search::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),
         ("network", network::TESTS),

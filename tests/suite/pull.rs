@@ -26,6 +26,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_connection_that_always_breaks_is_an_error,
     a_shortened_layer_is_refused,
     a_registry_in_trouble_is_an_error,
+    pulls_every_tag,
+    an_unchanged_tag_is_one_request,
     asks_for_a_token,
     uses_the_credentials_of_docker,
     refused_credentials_are_an_error,
@@ -229,7 +231,7 @@ fn an_unreachable_registry_is_an_error() {
 
 /// Puts an image with one larger layer into the registry of this process, and returns its reference and the path
 /// of that layer.
-fn put(registry: &Registry) -> (String, String) {
+pub(crate) fn put(registry: &Registry) -> (String, String) {
     // Noise does not compress, so that there is something to be cut.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -292,6 +294,60 @@ fn a_shortened_layer_is_refused() {
 
 fn a_registry_in_trouble_is_an_error() {
     refuses(Times::Always, Fault::Status(500, Vec::new(), "trouble".to_owned()), "500");
+}
+
+fn pulls_every_tag() {
+    needs(Need::Registry);
+    let registry = Distribution::start();
+    for tag in ["one", "two", "three"] {
+        registry.push("box", tag, &Image::busybox().layer(&Layer::new().file("/tag", tag)));
+    }
+    let repository = format!("{}/box", registry.address());
+    let sandbox = Sandbox::new();
+    let outcome = sandbox.run(["pull", "-a", &repository]);
+    let lines = outcome.success().lines();
+    assert_eq!(lines[lines.len() - 2], format!("Status: Downloaded newer image for {repository}"));
+    assert_eq!(lines[lines.len() - 1], repository);
+    for tag in ["one", "two", "three"] {
+        outcome.stdout_contains(&format!("{tag}: Pulling from box\n"));
+        sandbox.run(["run", "--rm", &format!("{repository}:{tag}"), "cat", "/tag"]).stdout(tag).success();
+    }
+    sandbox.run(["pull", "-aq", &repository]).stdout(&format!("{repository}\n")).success();
+    sandbox.run(["pull", "-a", &format!("{repository}:one")]).code(1).stderr_contains("--all-tags/-a");
+    sandbox
+        .run(["pull", "-a", &format!("{}/absent", registry.address())])
+        .code(1)
+        .stderr_contains("not found");
+}
+
+fn an_unchanged_tag_is_one_request() {
+    let registry = Registry::start();
+    let (reference, _) = put(&registry);
+    let (_, manifest) = registry.manifest_of("team/box", "v1").unwrap();
+    let entry = Blob::new("application/vnd.oci.image.manifest.v1+json", manifest.clone());
+    let mut entry = entry.descriptor();
+    entry["platform"] = json!({ "os": "linux", "architecture": "amd64" });
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": [entry] });
+    registry.manifest("team/box", "multi", media_type, index.to_string());
+    let multi = reference.replace(":v1", ":multi");
+    let sandbox = Sandbox::new();
+    for reference in [&reference, &multi] {
+        sandbox.run(["pull", "-q", reference]).success();
+        let before = registry.requests("/").len();
+        let outcome = sandbox.run(["pull", reference]);
+        outcome
+            .success()
+            .stdout_contains(&format!("Status: Image is up to date for {reference}\n{reference}\n"));
+        outcome.stdout_contains("Digest: sha256:").stdout_contains(": Pulling from team/box\n");
+        let requests = registry.requests("/");
+        assert_eq!(requests.len(), before + 1, "{requests:#?}");
+        assert_eq!(requests.last().unwrap().method, "HEAD");
+    }
+    sandbox
+        .run(["pull", "--platform", "linux/s390x", &multi])
+        .code(1)
+        .stderr_contains("no matching manifest");
 }
 
 fn asks_for_a_token() {

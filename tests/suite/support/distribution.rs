@@ -1,6 +1,7 @@
 //! Debian's `docker-registry` on loopback, and uploads to it.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::image::{Blob, Blobs, Image};
@@ -17,7 +18,35 @@ pub(crate) struct Distribution {
 impl Distribution {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::configured(tempfile::tempdir().unwrap(), "", "")
+    }
+
+    /// Starts one that this user alone may use.
+    pub(crate) fn with_account(username: &str, password: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let made = Command::new("htpasswd").args(["-Bbn", username, password]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let path = dir.path().join("htpasswd");
+        std::fs::write(&path, made.stdout).unwrap();
+        let auth = format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", path.display());
+        Self::configured(dir, "", &auth)
+    }
+
+    /// Starts one that speaks TLS with a certificate of `authority`, and wants one of the client if `of_client`.
+    pub(crate) fn over_tls(authority: &Authority, of_client: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = authority.issue(dir.path(), "registry");
+        let clients = if of_client {
+            format!(", clientcas: [ {} ]", authority.certificate().display())
+        } else {
+            String::new()
+        };
+        let tls =
+            format!(", tls: {{ certificate: {}, key: {}{clients} }}", certificate.display(), key.display());
+        Self::configured(dir, &tls, "")
+    }
+
+    fn configured(dir: tempfile::TempDir, tls: &str, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let config = dir.path().join("config.yml");
@@ -25,7 +54,8 @@ impl Distribution {
             "version: 0.1\n\
              log: {{ level: error, accesslog: {{ disabled: true }} }}\n\
              storage: {{ filesystem: {{ rootdirectory: {}/data }} }}\n\
-             http: {{ addr: '{address}' }}\n",
+             http: {{ addr: '{address}'{tls} }}\n\
+             {more}",
             dir.path().display()
         );
         std::fs::write(&config, text).unwrap();
@@ -79,6 +109,55 @@ impl Distribution {
             .send(&blob.bytes[..])
             .unwrap();
     }
+}
+
+/// An authority that signs certificates for 127.0.0.1, made by `openssl`.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    dir: tempfile::TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        openssl(
+            dir.path(),
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority \
+             -keyout ca.key -out ca.crt",
+        );
+        Self { dir }
+    }
+
+    /// Returns the path of its own certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
+    }
+
+    /// Makes a certificate and its key in a directory, and returns their paths.
+    pub(crate) fn issue(&self, dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+        let ca = self.dir.path().display();
+        std::fs::write(dir.join("extensions"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+        openssl(
+            dir,
+            &format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} -keyout {name}.key \
+                 -out {name}.csr"
+            ),
+        );
+        openssl(
+            dir,
+            &format!(
+                "x509 -req -in {name}.csr -CA {ca}/ca.crt -CAkey {ca}/ca.key -CAcreateserial -days 2 \
+                 -extfile extensions -out {name}.cert"
+            ),
+        );
+        (dir.join(format!("{name}.cert")), dir.join(format!("{name}.key")))
+    }
+}
+
+fn openssl(dir: &Path, words: &str) {
+    let outcome = Command::new("openssl").args(words.split_whitespace()).current_dir(dir).output().unwrap();
+    assert!(outcome.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&outcome.stderr));
 }
 
 impl Drop for Distribution {

@@ -17,6 +17,10 @@ pub(crate) enum Need {
     Skopeo,
     /// `podman`, for the same.
     Podman,
+    /// `openssl`, to make certificates with.
+    Openssl,
+    /// `htpasswd` of Apache, to make accounts with.
+    Htpasswd,
     /// A Debian root file system, made by `mmdebstrap`.
     Debian,
     /// The suite itself runs as root.
@@ -43,6 +47,8 @@ fn lack(need: Need) -> Option<String> {
         Need::Registry => missing(!on_path("docker-registry"), "no docker-registry"),
         Need::Skopeo => missing(!on_path("skopeo"), "no skopeo"),
         Need::Podman => missing(!on_path("podman"), "no podman"),
+        Need::Openssl => missing(!on_path("openssl"), "no openssl"),
+        Need::Htpasswd => missing(!on_path("htpasswd"), "no htpasswd"),
         Need::Debian => super::debian::archive().err(),
         Need::Root => missing(!is_root(), "not started as root"),
         Need::NoSubidsUser => missing(second_user().is_none(), "no second user, or not started as root"),

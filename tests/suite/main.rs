@@ -14,6 +14,7 @@ mod check;
 mod cli;
 mod crash;
 mod df;
+mod dns;
 mod exec;
 mod hostile;
 mod images;
@@ -39,6 +40,7 @@ mod scale;
 mod search;
 mod security;
 mod tty;
+mod udp;
 mod volumes;
 
 use std::process::ExitCode;
@@ -75,6 +77,8 @@ fn main() -> ExitCode {
         ("router", router::TESTS),
         ("ports", ports::TESTS),
         ("outside", outside::TESTS),
+        ("dns", dns::TESTS),
+        ("udp", udp::TESTS),
         ("volumes", volumes::TESTS),
         ("levels", levels::TESTS),
         ("hostile", hostile::TESTS),

@@ -14,6 +14,7 @@ pub(crate) mod registry;
 pub(crate) mod role;
 pub(crate) mod sandbox;
 pub(crate) mod terminal;
+pub(crate) mod wire;
 
 pub(crate) use host::{Need, needs};
 pub(crate) use image::Image;

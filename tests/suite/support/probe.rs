@@ -13,6 +13,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::{Map, Value, json};
 
+use super::wire;
+
 /// Does what the arguments say.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -26,12 +28,22 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             }
         }
         ["signals"] => return wait_for_signals(),
+        ["ask", server, name, kind, over] => say(wire::ask(server, name, kind, over)),
+        ["pipeline", server, one, two] => say(wire::pipeline(server, [*one, *two])),
+        ["noise", server] => wire::noise(server).unwrap(),
+        ["datagram", to, length] => say(wire::datagram(to, length.parse().unwrap())),
+        ["mirror", address] => wire::mirror(address).unwrap(),
         _ => {
             eprintln!("probe: what is {arguments:?}?");
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Prints what came of something, be it an error.
+fn say(result: io::Result<String>) {
+    println!("{}", result.unwrap_or_else(|error| error.to_string()));
 }
 
 fn status() -> Value {

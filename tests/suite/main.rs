@@ -39,6 +39,7 @@ mod run;
 mod scale;
 mod search;
 mod security;
+mod tcp;
 mod tty;
 mod udp;
 mod volumes;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("push", push::TESTS),
         ("login", login::TESTS),
         ("search", search::TESTS),
+        ("tcp", tcp::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),
         ("network", network::TESTS),

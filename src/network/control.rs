@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -70,9 +71,15 @@ pub(super) fn log_path(store: &Store) -> PathBuf {
     store.root().join("router.log")
 }
 
+/// Returns the name of the router's socket: stores may share the runtime directory, and have a router each.
+fn socket_name(store: &Store) -> String {
+    let root = fs::metadata(store.root());
+    root.map_or_else(|_| "store.sock".to_owned(), |root| format!("{:x}-{:x}.sock", root.dev(), root.ino()))
+}
+
 /// Returns the path of the router's socket. It may be too long for an address.
 pub(super) fn socket_path(store: &Store) -> PathBuf {
-    store.runtime().join("router/control.sock")
+    store.runtime().join("router").join(socket_name(store))
 }
 
 /// Takes the lock of who starts a router, waiting for it.
@@ -94,7 +101,7 @@ pub(super) fn is_running(store: &Store) -> Result<bool> {
 /// Makes the router's socket, in place of one that nobody listens at.
 pub(super) fn listen(store: &Store) -> Result<OwnedFd> {
     let dir = store.runtime_dir("router")?;
-    let path = dir.join("control.sock");
+    let path = dir.join(socket_name(store));
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("remove {}", path.display()));
@@ -104,7 +111,7 @@ pub(super) fn listen(store: &Store) -> Result<OwnedFd> {
     let bind = || -> io::Result<OwnedFd> {
         let open = File::open(&dir)?;
         let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        rustix::net::bind(&socket, &short_address(&open)?)?;
+        rustix::net::bind(&socket, &short_address(&open, store)?)?;
         rustix::net::listen(&socket, 1024)?;
         Ok(socket)
     };
@@ -115,7 +122,7 @@ pub(super) fn listen(store: &Store) -> Result<OwnedFd> {
 pub(super) fn connect(store: &Store) -> io::Result<OwnedFd> {
     let open = File::open(store.runtime().join("router"))?;
     let socket = new_socket(SocketFlags::CLOEXEC)?;
-    rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &short_address(&open)?))?;
+    rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &short_address(&open, store)?))?;
     Ok(socket)
 }
 
@@ -124,6 +131,6 @@ fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
 }
 
 /// Returns the socket's address by way of an open directory: addresses are at most 107 bytes long (unix(7)).
-fn short_address(dir: &File) -> rustix::io::Result<SocketAddrUnix> {
-    SocketAddrUnix::new(format!("/proc/self/fd/{}/control.sock", dir.as_raw_fd()))
+fn short_address(dir: &File, store: &Store) -> rustix::io::Result<SocketAddrUnix> {
+    SocketAddrUnix::new(format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), socket_name(store)))
 }

@@ -427,7 +427,11 @@ mod tests {
     /// Runs a test with a ledger in a namespace of its own, where this user may have one.
     fn with_ledger(act: impl FnOnce(&mut Ledger) + Send + 'static) {
         aside(|| match Space::enter(None) {
-            Ok(space) => act(&mut open(space)),
+            Ok(space) => {
+                let mut ledger = open(space);
+                ledger.plane.enter().unwrap();
+                act(&mut ledger);
+            }
             Err(error) => println!("skipped: {error:#}"),
         });
     }

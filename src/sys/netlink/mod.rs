@@ -241,7 +241,9 @@ fn refusal(message: Message<'_>) -> Option<Refused> {
     if number == 0 {
         return None;
     }
-    let mut refused = Refused::from(Errno::from_raw_os_error(number.wrapping_neg()));
+    // No kernel says a number that is none, and what is read here need not be from one.
+    let number = Some(number.wrapping_neg()).filter(|number| (1..4096).contains(number));
+    let mut refused = Refused::from(number.map_or(Errno::IO, Errno::from_raw_os_error));
     if message.flags & NLM_F_ACK_TLVS != 0 {
         let original = if message.flags & NLM_F_CAPPED == 0 {
             u32_at(message.payload, 4).and_then(|length| usize::try_from(length).ok()).unwrap_or(HEADER)

@@ -25,22 +25,19 @@ pub(crate) fn ask(server: &str, name: &str, kind: &str, over: &str) -> io::Resul
     query.extend(number.to_be_bytes());
     query.extend([0, 1]);
     let server = SocketAddr::new(server.parse().unwrap(), 53);
-    let reply = match over {
-        "udp" => {
-            let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            socket.connect(server)?;
-            socket.send(&query)?;
-            let mut buffer = [0; 4096];
-            let length = socket.recv(&mut buffer)?;
-            buffer[..length].to_vec()
-        }
-        _ => {
-            let mut stream = TcpStream::connect(server)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(&framed(&query))?;
-            read_framed(&mut stream)?
-        }
+    let reply = if over == "udp" {
+        let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.connect(server)?;
+        socket.send(&query)?;
+        let mut buffer = [0; 4096];
+        let length = socket.recv(&mut buffer)?;
+        buffer[..length].to_vec()
+    } else {
+        let mut stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&framed(&query))?;
+        read_framed(&mut stream)?
     };
     assert_eq!(&reply[..2], &query[..2], "the number of the question");
     // The name comes back as it was spelled.
@@ -160,7 +157,7 @@ pub(crate) fn datagram(to: &str, length: usize) -> io::Result<String> {
 /// Tells every sender of a datagram its address and port.
 pub(crate) fn mirror(address: &str) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     println!("ready");
     loop {
         let (_, from) = socket.recv_from(&mut buffer)?;

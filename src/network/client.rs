@@ -101,6 +101,20 @@ impl Router {
         let mut buffer = vec![0; MESSAGE];
         let mut start = Start { store, starts: 0, is_patient: true, tries: 0 };
         loop {
+            if let Some(record) = control::Record::load(store)?
+                && record.is_foreign()
+            {
+                // It leaves a second after its last container.
+                if Instant::now() >= until {
+                    bail!(
+                        "the router {} serves containers that run in another user namespace (\"coracle info\" \
+                         names the privilege level); stop those first",
+                        record.pid
+                    );
+                }
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
             let greeted = control::connect(store).map_err(anyhow::Error::from).and_then(|socket| {
                 let request = Request::Hello { container: container.to_owned() };
                 let (reply, fds) = exchange(&socket, &request, &[], &mut buffer)?;

@@ -54,6 +54,19 @@ impl Record {
     pub(super) fn lives(&self) -> bool {
         process::start_time(self.pid).is_ok_and(|start| start == self.start)
     }
+
+    /// Tells whether it lives in another user namespace than this process: then it has no power over the
+    /// namespaces of containers that are made here.
+    pub(super) fn is_foreign(&self) -> bool {
+        let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/user"));
+        let foreign = match (namespace(&self.pid.to_string()), namespace("self")) {
+            (Ok(its), Ok(own)) => its != own,
+            // Nobody may look from one into the other.
+            (Err(error), Ok(_)) => error.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        };
+        foreign && self.lives()
+    }
 }
 
 fn boot() -> Result<String> {

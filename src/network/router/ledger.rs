@@ -391,6 +391,7 @@ mod tests {
     use std::fs::File;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::path::Path;
 
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -426,7 +427,7 @@ mod tests {
 
     /// Runs a test with a ledger in a namespace of its own, where this user may have one.
     fn with_ledger(act: impl FnOnce(&mut Ledger) + Send + 'static) {
-        aside(|| match Space::enter(None) {
+        aside(|| match Space::enter(None, Path::new("/nowhere/holding")) {
             Ok(space) => {
                 let mut ledger = open(space);
                 ledger.plane.enter().unwrap();
@@ -531,7 +532,7 @@ mod tests {
             };
             let before = index(&one);
             // The next router begins with nothing but the namespace.
-            let mut heir = open(Space::enter(Some(space)).unwrap());
+            let mut heir = open(Space::enter(Some(space), Path::new("/nowhere/holding")).unwrap());
             assert!(heir.has_orphans());
             let claim = |heir: &mut Ledger, name: &str, namespace: &OwnedFd, had: &Endpoint| {
                 let request = EndpointRequest {

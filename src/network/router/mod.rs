@@ -100,7 +100,8 @@ fn begin(mut words: impl Iterator<Item = OsString>) -> Result<()> {
     let directory = Arc::new(RwLock::new(Directory::default()));
     // Before this thread leaves the host's network namespace, so that there is one that stays.
     let plane = Plane::start(Arc::clone(&directory))?;
-    let entered = Space::enter(inherited).and_then(|space| plane.enter().map(|()| space));
+    let memory = store.runtime().join("router").join("holding");
+    let entered = Space::enter(inherited, &memory).and_then(|space| plane.enter().map(|()| space));
     let ledger = match entered {
         Ok(space) => Ok(Ledger::open(space, directory, plane)),
         Err(error) => {

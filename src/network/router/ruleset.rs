@@ -70,6 +70,25 @@ pub(crate) enum Holding {
     None,
 }
 
+impl Holding {
+    /// All ways, the best first.
+    pub(crate) const ALL: [Self; 3] = [Self::Expression, Self::Target, Self::None];
+
+    /// Returns its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Expression => "expression",
+            Self::Target => "target",
+            Self::None => "none",
+        }
+    }
+
+    /// Returns the one with this name that holds packets.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|holding| holding.name() == name && *holding != Self::None)
+    }
+}
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
@@ -369,6 +388,15 @@ fn interval(subnet: Cidr) -> (Vec<u8>, Option<Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ways_of_holding_are_remembered_by_name() {
+        for holding in Holding::ALL {
+            let kept = Some(holding).filter(|holding| *holding != Holding::None);
+            assert_eq!(Holding::named(holding.name()), kept);
+        }
+        assert_eq!(Holding::named(""), None);
+    }
 
     #[test]
     fn blocks_become_masks_and_intervals() {

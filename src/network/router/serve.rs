@@ -83,12 +83,13 @@ impl Server {
     /// to be held until this process has let go of everything.
     pub(super) fn run(mut self) -> Result<Lock> {
         loop {
-            let next = self.tick();
+            // First, because bridges that go with their namespace need not be taken down.
             if self.leave_at.is_some_and(|at| at <= Instant::now())
                 && let Some(starting) = self.leave()?
             {
                 return Ok(starting);
             }
+            let next = self.tick();
             self.wait(next)?;
         }
     }

@@ -1,8 +1,9 @@
 //! The network namespace of all networks, `R`, and ways into those of containers.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::sched::CloneFlags;
@@ -25,8 +26,9 @@ pub(super) struct Space {
 
 impl Space {
     /// Moves this thread into the namespace `existing`, or a new one, and makes it what it has to be. The
-    /// thread needs every capability over its user namespace.
-    pub(super) fn enter(existing: Option<OwnedFd>) -> Result<Self> {
+    /// thread needs every capability over its user namespace. The file `memory` says between routers how packets
+    /// are held here.
+    pub(super) fn enter(existing: Option<OwnedFd>, memory: &Path) -> Result<Self> {
         let namespace = if let Some(namespace) = existing {
             enter(namespace.as_fd()).context("enter the network namespace of the networks")?;
             namespace
@@ -41,7 +43,7 @@ impl Space {
         };
         settings().context("set up the network namespace")?;
         space.routes().context("set up the routes to the router")?;
-        space.rules().context("set up the packet rules")?;
+        space.rules(memory).context("set up the packet rules")?;
         Ok(space)
     }
 
@@ -64,19 +66,28 @@ impl Space {
     }
 
     /// Writes the packet rules, with the best way of holding packets that this kernel has.
-    fn rules(&mut self) -> Result<(), Refused> {
+    ///
+    /// A kernel that does not know a way looks for a module, every time: that takes longer than all the rest of
+    /// a router's start. So the way that was found is tried first.
+    fn rules(&mut self, memory: &Path) -> Result<(), Refused> {
+        let known = fs::read_to_string(memory).ok().and_then(|name| Holding::named(name.trim()));
+        let others = Holding::ALL.into_iter().filter(|holding| Some(*holding) != known);
         let mut result = Ok(());
-        for holding in [Holding::Expression, Holding::Target, Holding::None] {
+        for holding in known.into_iter().chain(others) {
             let mut transaction = self.filter.transaction(TABLE);
             ruleset::lay_out(&mut transaction, holding);
             result = self.filter.commit(transaction);
             match &result {
+                Ok(()) if holding == Holding::None => {
+                    eprintln!(
+                        "router: this kernel has no NFQUEUE: connections to closed ports are accepted, and closed"
+                    );
+                    return Ok(());
+                }
                 Ok(()) => {
-                    if holding == Holding::None {
-                        eprintln!(
-                            "router: this kernel has no NFQUEUE: connections to closed ports are accepted, \
-                             and closed"
-                        );
+                    if Some(holding) != known {
+                        // Without it the next router asks again.
+                        let _ = fs::write(memory, holding.name());
                     }
                     return Ok(());
                 }
@@ -166,4 +177,31 @@ fn set(name: &str, value: &str) -> Result<()> {
         Ok::<(), io::Error>(())
     })()
     .with_context(|| format!("write {value} to {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_how_packets_are_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = dir.path().join("holding");
+        fs::write(&memory, "by magic").unwrap();
+        let inner = memory.clone();
+        // A thread of its own, because it leaves its namespace.
+        let entered = std::thread::spawn(move || {
+            let first = Space::enter(None, &inner).map_err(|error| format!("{error:#}"))?;
+            // And what is remembered works.
+            Space::enter(Some(first.namespace.try_clone().unwrap()), &inner).map(drop).unwrap();
+            Ok::<(), String>(())
+        });
+        match entered.join().unwrap() {
+            Ok(()) => {
+                let found = fs::read_to_string(&memory).unwrap();
+                assert!(found == "by magic" || Holding::named(&found).is_some(), "{found}");
+            }
+            Err(error) => println!("skipped: {error}"),
+        }
+    }
 }

@@ -28,6 +28,9 @@ _coracle() {
             coracle,create)
                 cmd="coracle__subcmd__create"
                 ;;
+            coracle,events)
+                cmd="coracle__subcmd__events"
+                ;;
             coracle,exec)
                 cmd="coracle__subcmd__exec"
                 ;;
@@ -286,6 +289,9 @@ _coracle() {
             coracle__subcmd__system,df)
                 cmd="coracle__subcmd__system__subcmd__df"
                 ;;
+            coracle__subcmd__system,events)
+                cmd="coracle__subcmd__system__subcmd__events"
+                ;;
             coracle__subcmd__system,info)
                 cmd="coracle__subcmd__system__subcmd__info"
                 ;;
@@ -317,7 +323,7 @@ _coracle() {
 
     case "${cmd}" in
         coracle)
-            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach create exec export history images buildx import system info inspect kill load login logout logs network port manifest ps pull push rename restart rm rmi run search save start stop image tag version volume container wait"
+            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach create events exec export history images buildx import system info inspect kill load login logout logs network port manifest ps pull push rename restart rm rmi run search save start stop image tag version volume container wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1484,6 +1490,40 @@ _coracle() {
                     return 0
                     ;;
                 -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__events)
+            opts="-f --filter --format --since --until"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2935,7 +2975,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__system)
-            opts="check df info"
+            opts="check df events info"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2970,6 +3010,40 @@ _coracle() {
             fi
             case "${prev}" in
                 --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__system__subcmd__events)
+            opts="-f --filter --format --since --until"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,6 +32,7 @@ complete -c coracle -n "__fish_coracle_needs_command" -s D -l debug -d 'Say on s
 complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print version information and quit'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "create" -d 'Create a new container'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "events" -d 'Get real time events from the server'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "exec" -d 'Execute a command in a running container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "history" -d 'Show the history of an image'
@@ -124,6 +125,10 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -s q -l quiet -d
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l read-only -d 'Mount the container\'s root file system read-only'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l rm -d 'Remove the container and its unnamed volumes when it ends'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s t -l tty -d 'Give the container a terminal'
+complete -c coracle -n "__fish_coracle_using_subcommand events" -s f -l filter -d 'Show only what fits (name=value)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand events" -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand events" -l since -d 'Show also what has happened since a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand events" -l until -d 'End at a time (2013-01-02T13:23:37Z) or a duration before now (42m)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand exec" -l detach-keys -d 'Keys that detach from the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand exec" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand exec" -l env-file -d 'Read environment variables from a file' -r
@@ -153,13 +158,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand import" -s c -l change -d 'Apply a Dockerfile instruction to the image' -r
 complete -c coracle -n "__fish_coracle_using_subcommand import" -s m -l message -d 'Remark for the image\'s history' -r
 complete -c coracle -n "__fish_coracle_using_subcommand import" -l platform -d 'Platform of the image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "check" -d 'Check that everything in the store is there and is what it is called'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "df" -d 'Show disk usage'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df info" -f -a "info" -d 'Display system-wide information'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info" -f -a "check" -d 'Check that everything in the store is there and is what it is called'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info" -f -a "df" -d 'Show disk usage'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info" -f -a "events" -d 'Get real time events from the server'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info" -f -a "info" -d 'Display system-wide information'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l quick -d 'Believe content whose size is right'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l repair -d 'Make right what is wrong: fetch bad blobs again, unpack bad layers anew'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -s v -l verbose -d 'Show every image, container and volume'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -s f -l filter -d 'Show only what fits (name=value)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l since -d 'Show also what has happened since a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l until -d 'End at a time (2013-01-02T13:23:37Z) or a duration before now (42m)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand info" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r

@@ -14,6 +14,7 @@ use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir, RemoveOptions, Remover};
+use crate::store::Subject;
 
 /// `container prune`
 pub(super) const SPEC: Spec = Spec {
@@ -109,5 +110,6 @@ pub(super) fn prune(filters: &Filters, session: &Session) -> Result<Pruned> {
             Err(error) => pruned.errors.push(format!("{:#}", response(error))),
         }
     }
+    store.note_prune(Subject::Container, pruned.bytes);
     Ok(pruned)
 }

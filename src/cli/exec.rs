@@ -76,7 +76,7 @@ fn run(args: &ExecArgs, session: &Session) -> Result<u8> {
         privileged: args.privileged,
         detach_keys: keys(args.detach_keys.as_deref(), session)?,
     };
-    match container::exec(&dir, &request) {
+    match container::exec(session.store()?, &dir, &request) {
         Ok(Outcome::Exited(code)) => Ok(exit_code(code)),
         Ok(Outcome::Started | Outcome::Detached) => Ok(0),
         // The runtime's own words, as Docker passes them on.

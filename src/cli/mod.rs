@@ -15,6 +15,7 @@ mod container_prune;
 mod create;
 mod destination;
 mod df;
+mod events;
 mod exec;
 mod export;
 mod filter;

@@ -17,6 +17,7 @@ use super::rmi::users;
 use super::session::Session;
 use super::tree::Spec;
 use crate::image::{self, Removed, Summary};
+use crate::store::Subject;
 
 /// `image prune`
 pub(super) const IMAGE: Spec = Spec {
@@ -69,6 +70,7 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
             && filters.no_labels(|key| config.config.labels.get(key).map(String::as_str))
     };
     let pruned = image::prune(store, !dangling, &wanted, &users).map_err(response)?;
+    store.note_prune(Subject::Image, pruned.bytes);
     let mut text = String::new();
     if !pruned.done.is_empty() {
         text.push_str("Deleted Images:\n");

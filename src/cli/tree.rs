@@ -68,6 +68,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::container_prune::SPEC,
     &super::create::SPEC,
     &super::df::SPEC,
+    &super::events::SPEC,
     &super::exec::SPEC,
     &super::export::SPEC,
     &super::history::SPEC,

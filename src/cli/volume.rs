@@ -19,7 +19,7 @@ use super::session::Session;
 use super::tree::Spec;
 use super::verbs::each;
 use crate::container::{prune_volumes, remove_volume, tree_size, volume_users};
-use crate::store::Store;
+use crate::store::{Store, Subject};
 use crate::volume::{self, VolumeRecord};
 
 const SWARM: &str = "it is for volumes of a swarm";
@@ -338,5 +338,6 @@ pub(super) fn prune(filters: &Filters, all: bool, session: &Session) -> Result<P
     .map_err(response)?;
     let sizes = sizes.into_inner();
     pruned.bytes = pruned.names.iter().filter_map(|name| sizes.get(name)).sum();
+    store.note_prune(Subject::Volume, pruned.bytes);
     Ok(pruned)
 }

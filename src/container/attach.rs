@@ -10,6 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::dir::ContainerDir;
+use super::event;
 use super::protocol::{Event, Kind, Request, Streams, decode, encode, encode_json};
 use super::start::{self, connect, failed, lost};
 use super::terminal::{DetachKeys, RawTerminal};
@@ -81,7 +82,12 @@ pub(super) fn carry(
     drop(carrier);
     match ended {
         Ended::Exited(code) => Ok(Outcome::Exited(code)),
-        Ended::Detached => Ok(Outcome::Detached),
+        Ended::Detached => {
+            if let Ok(Some(config)) = dir.try_config() {
+                event::note(store, &config, "detach", &[]);
+            }
+            Ok(Outcome::Detached)
+        }
         Ended::Failed(event) => failed(event).map(|()| Outcome::Started),
         Ended::Lost => lost(store, dir),
     }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::dir::ContainerDir;
+use super::event;
 use super::protocol::{Event, Kind, Request, receive};
 use super::signal;
 use super::start::{connect, failed, send_request, start};
@@ -43,7 +44,9 @@ pub fn kill(store: &Store, dir: &ContainerDir, signal: &str) -> Result<()> {
 pub fn restart(store: &Store, dir: &ContainerDir, signal: Option<&str>, seconds: Option<i64>) -> Result<()> {
     let signal = signal.map(signal::parse).transpose()?;
     if !observe_and_mend(dir)?.is_active() {
-        return start(store, dir, None).map(|_| ());
+        start(store, dir, None)?;
+        event::note(store, &dir.config()?, "restart", &[]);
+        return Ok(());
     }
     ask(store, dir, &Request::Restart { signal, seconds }, |event| matches!(event, Event::Started))
 }

@@ -13,7 +13,7 @@ use super::config::{
 };
 use super::dir::{ContainerDir, now};
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, etc, name, signal, volumes};
+use super::{capability, etc, event, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
@@ -86,6 +86,7 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
         parent.and_then(|dir| dir.sync_all()).context("write the container to the disk")?;
     }
     made.names.clear();
+    event::note_named(store, &config, &name, "create", &[]);
     Ok(Created { id, name, warnings })
 }
 

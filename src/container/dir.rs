@@ -31,6 +31,7 @@ use crate::sys;
 pub struct ContainerDir {
     id: String,
     path: PathBuf,
+    store: Store,
 }
 
 /// A process, so that it can never be mistaken for a later one with the same number.
@@ -111,7 +112,7 @@ pub struct ExitRecord {
 impl ContainerDir {
     /// Names the directory of the container `id`, which need not exist.
     pub fn new(store: &Store, id: &str) -> Self {
-        Self { id: id.to_owned(), path: store.containers().join(id) }
+        Self { id: id.to_owned(), path: store.containers().join(id), store: store.clone() }
     }
 
     /// Returns the container's id.
@@ -122,6 +123,11 @@ impl ContainerDir {
     /// Returns the first 12 digits of the id.
     pub fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)
+    }
+
+    /// Returns the store that it lies in.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Returns the path of the directory.

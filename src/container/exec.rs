@@ -23,15 +23,16 @@ use super::start::StartError;
 use super::status::{Status, observe_and_mend};
 use super::stdio::Stdio;
 use super::terminal::{DetachKeys, RawTerminal, window};
-use super::{filter, spec};
+use super::{event, filter, spec};
 use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
+use crate::store::{Store, random_id};
 use crate::sys;
 
 /// The hidden role that reads what the terminal of a detached process says, so that it never has to wait.
 pub const DRAIN_ROLE: &str = "__drain";
 
 /// Runs a process in a running container.
-pub fn exec(dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
+pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
     let alive = match observe_and_mend(dir)? {
         Status::Running(alive) => alive,
         Status::Restarting(_) => {
@@ -57,14 +58,37 @@ pub fn exec(dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
         detached: request.detach,
         seccomp: filter::of(&config, config.privileged || request.privileged)?,
     };
-    let process = runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join).map_err(explain)?;
+    let id = random_id();
+    let words = format!(": {}", request.command.join(" "));
+    let note = |action: &str, more: event::More<'_>| {
+        let mut all = vec![("execID", id.clone())];
+        all.extend_from_slice(more);
+        event::note(store, &config, action, &all);
+    };
+    note(&format!("exec_create{words}"), &[]);
+    note(&format!("exec_start{words}"), &[]);
+    let process = match runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join) {
+        Ok(process) => process,
+        Err(error) => {
+            let error = explain(error);
+            let code = error.downcast_ref::<StartError>().map_or(126, |start| start.code);
+            note("exec_die", &[("exitCode", code.to_string())]);
+            return Err(error);
+        }
+    };
     if request.detach {
         if let Io::Terminal(master) = process.io {
             drain_later(master)?;
         }
         return Ok(Outcome::Started);
     }
-    carry(process, request)
+    let outcome = carry(process, request)?;
+    match outcome {
+        Outcome::Exited(code) => note("exec_die", &[("exitCode", code.to_string())]),
+        Outcome::Detached => note("exec_detach", &[]),
+        Outcome::Started => {}
+    }
+    Ok(outcome)
 }
 
 /// Docker's words for a process that could not be started in a running container.

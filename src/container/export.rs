@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::FindError;
 use super::dir::ContainerDir;
+use super::event;
 use crate::image::Mapping;
 use crate::image::pack::{self, Tree};
 use crate::store::Store;
@@ -33,5 +34,7 @@ pub fn export(store: &Store, dir: &ContainerDir, mapping: &Mapping, out: impl Wr
     if !dir.exists() {
         return Err(FindError::NotFound(dir.id().to_owned()).into());
     }
-    written.with_context(|| format!("export container {}", dir.short_id()))
+    written.with_context(|| format!("export container {}", dir.short_id()))?;
+    event::note(store, &config, "export", &[]);
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod control;
 mod create;
 mod dir;
 mod etc;
+mod event;
 mod exec;
 mod export;
 mod filter;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::CWD;
 
 use super::dir::ContainerDir;
+use super::event;
 use crate::store::Store;
 
 /// A name that another container has.
@@ -69,7 +70,11 @@ pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
         rustix::fs::renameat_with(CWD, names.join(&present), CWD, names.join(&wanted), flags)
             .map_err(io::Error::from)
-    })
+    })?;
+    if let Ok(Some(config)) = dir.try_config() {
+        event::note_named(store, &config, &wanted, "rename", &[("oldName", format!("/{present}"))]);
+    }
+    Ok(())
 }
 
 /// Makes a name with `make`, which fails where the name exists. A name that a crash has left is taken over.
@@ -112,6 +117,13 @@ pub(super) fn release(store: &Store, name: &str, id: &str) {
     if fs::read_link(&path).is_ok_and(|owner| owner.as_os_str() == id) {
         let _ = fs::remove_file(path);
     }
+}
+
+/// Returns the name of the container `id` that was called `known`, and most likely still is.
+pub(super) fn still(store: &Store, known: &str, id: &str) -> Option<String> {
+    let path = store.names().join(known);
+    let is_known = !known.is_empty() && fs::read_link(path).is_ok_and(|owner| owner.as_os_str() == id);
+    if is_known { Some(known.to_owned()) } else { of(store, id) }
 }
 
 /// Returns the name of the container `id`.

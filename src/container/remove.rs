@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::config::{ContainerConfig, MountSource};
 use super::dir::ContainerDir;
+use super::event;
 use super::name::{self, FindError};
 use super::protocol::{Request, receive};
 use super::start::{connect, send_request};
@@ -88,7 +89,7 @@ impl<'a> Remover<'a> {
         remove_runtime_dir(self.store, dir);
         match config {
             Some(config) => tear_down(self.store, dir, &config, options.volumes),
-            None => bury(self.store, dir),
+            None => bury(self.store, dir, None),
         }
     }
 
@@ -122,7 +123,7 @@ fn kill_and_wait(store: &Store, dir: &ContainerDir) -> Result<()> {
         Err(_) if !dir.is_alive()? => return Ok(()),
         Err(error) => return Err(error),
     };
-    send_request(&socket, &Request::Stop { signal: Some(libc::SIGKILL), seconds: Some(10) })?;
+    send_request(&socket, &Request::Signal { number: libc::SIGKILL })?;
     while receive(&socket).context("listen to the supervisor")?.is_some() {}
     Ok(())
 }
@@ -135,7 +136,7 @@ pub(super) fn tear_down(
     config: &ContainerConfig,
     volumes: bool,
 ) -> Result<()> {
-    let buried = bury(store, dir);
+    let buried = bury(store, dir, Some(config));
     let mut removed = Ok(());
     if volumes {
         for mount in &config.mounts {
@@ -150,7 +151,7 @@ pub(super) fn tear_down(
 }
 
 /// Moves the directory out of sight in one step, gives up the name, and removes what was moved.
-fn bury(store: &Store, dir: &ContainerDir) -> Result<()> {
+fn bury(store: &Store, dir: &ContainerDir, config: Option<&ContainerConfig>) -> Result<()> {
     let staged = store.stage()?;
     let grave = staged.path("grave");
     match fs::rename(dir.path(), &grave) {
@@ -158,8 +159,12 @@ fn bury(store: &Store, dir: &ContainerDir) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("remove container {}", dir.short_id())),
     }
-    if let Some(name) = name::of(store, dir.id()) {
-        name::release(store, &name, dir.id());
+    let name = name::of(store, dir.id());
+    if let Some(name) = &name {
+        name::release(store, name, dir.id());
+    }
+    if let Some(config) = config {
+        event::note_named(store, config, &name.unwrap_or_default(), "destroy", &[]);
     }
     remove_tree(&grave).with_context(|| format!("remove the files of container {}", dir.short_id()))
 }

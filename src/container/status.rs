@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::dir::{Alive, ContainerDir, ExitRecord, boot_id, now};
+use super::event;
 use crate::sys;
 
 /// What a container is doing.
@@ -119,6 +120,10 @@ fn mend(dir: &ContainerDir) -> Result<Status> {
     };
     dir.put_exit_record(&record)?;
     dir.clear_alive()?;
+    if let Ok(Some(config)) = dir.try_config() {
+        let code = record.code.to_string();
+        event::note(dir.store(), &config, "die", &[("exitCode", code)]);
+    }
     drop(held);
     Ok(Status::Exited(record))
 }

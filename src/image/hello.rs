@@ -54,5 +54,7 @@ pub fn hello(store: &Store, mapping: &Mapping) -> Result<Digest> {
         ..Configuration::default()
     };
     let reference = Reference::parse(HELLO_NAME).context("name the image hello-world")?;
-    one_layer(store, mapping, &archive[..], configuration, Some(&reference))
+    let id = one_layer(store, mapping, &archive[..], configuration, Some(&reference))?;
+    super::event::note_transfer(store, "pull", &reference, &id);
+    Ok(id)
 }

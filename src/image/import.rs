@@ -49,7 +49,9 @@ pub fn import(store: &Store, mapping: &Mapping, input: impl Read, options: &Impo
         }],
         ..Configuration::default()
     };
-    one_layer(store, mapping, input, configuration, options.reference.as_ref())
+    let id = one_layer(store, mapping, input, configuration, options.reference.as_ref())?;
+    super::event::note_id(store, "import", &id);
+    Ok(id)
 }
 
 /// Makes an image of one archive, with `configuration` but for its layers, and returns its id.

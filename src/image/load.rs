@@ -98,6 +98,9 @@ pub fn load(
     }
     let Load { images, names, .. } = load;
     intake.commit(&images, &names)?;
+    for image in &images {
+        super::event::note_id(store, "load", &image.id);
+    }
     Ok(loaded)
 }
 

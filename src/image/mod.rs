@@ -13,6 +13,7 @@ mod check;
 mod compression;
 mod config;
 mod credentials;
+mod event;
 mod fetch;
 mod hello;
 pub mod hello_program;

@@ -56,6 +56,7 @@ pub fn pull(
     };
     if let Some(pulled) = unchanged(store, mapping, client, &reference, platform)? {
         progress.message(&format!("{what}: Pulling from {}", reference.path()));
+        super::event::note_transfer(store, "pull", &reference, &pulled.id);
         return Ok(pulled);
     }
     let intake = Intake::new(store, mapping)?;
@@ -90,6 +91,7 @@ pub fn pull(
         names.push((name, entry));
     }
     intake.commit(&[record], &names)?;
+    super::event::note_transfer(store, "pull", &reference, &id);
     Ok(Pulled { status, digest, id })
 }
 

@@ -152,6 +152,7 @@ pub fn push(
         store.put_ref(&known, &meaning)?;
         store.rebuild_index()?;
     }
+    super::event::note_transfer(store, "push", reference, &record.id);
     Ok(Pushed { digest: last.digest, size: last.bytes.len() as u64, part_of })
 }
 

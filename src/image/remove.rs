@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use super::event;
 use super::list::{Summary, familiar, list};
 use super::resolve::{name_of, resolve};
 use crate::oci::{Digest, Reference};
@@ -151,6 +152,7 @@ impl Removal<'_> {
 
     fn untag(&mut self, name: &Name) -> Result<()> {
         if self.store.remove_ref(name)? {
+            event::note_id(self.store, "untag", &self.image.id);
             self.done.push(Removed::Untagged(familiar(name)));
         }
         Ok(())
@@ -220,6 +222,7 @@ impl Removal<'_> {
             self.untag(&name)?;
         }
         self.store.remove_image(&self.image.id)?;
+        event::note_id(self.store, "delete", &self.image.id);
         self.done.push(Removed::Deleted(self.image.id));
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use super::event;
 use crate::oci::{Digest, ParseReferenceError, Reference};
 use crate::store::{ImageRecord, Mode, Name, Selector, Store};
 
@@ -76,7 +77,10 @@ pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
     let image = resolve(store, source)?;
     // The digest that a registry knows the image by goes with the name only if the name had it already.
     store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: image.manifest })?;
-    store.rebuild_index()
+    store.rebuild_index()?;
+    let labels = event::labels(store, &image.id);
+    event::note(store, "tag", &image.id.to_string(), &super::familiar(&target), labels);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub fn create(store: &Store, request: Request) -> Result<Network> {
     }
     let network = plan(request, &networks, &pool::of_host())?;
     write(store, &network)?;
+    super::note(store, "create", &network);
     Ok(network)
 }
 

@@ -39,8 +39,17 @@ mod record;
 mod remove;
 pub mod router;
 
+use crate::store::{Store, Subject};
+
 pub use client::Router;
 pub use create::{Request as CreateRequest, SubnetRequest, create, default};
 pub use find::{FindError, Found, HOST, NONE, Predefined, exists, find, list};
 pub use record::{Cidr, Driver, Mac, Network, ParseError, Subnet};
 pub use remove::{lock, remove};
+
+/// Notes that a network was made or removed.
+fn note(store: &Store, action: &str, network: &Network) {
+    let attributes = [("name", network.name.as_str()), ("type", "bridge")];
+    let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    store.note(Subject::Network, action, &network.id, attributes.into());
+}

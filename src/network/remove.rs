@@ -22,6 +22,9 @@ pub fn remove(store: &Store, network: &Network) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove network {}", network.name))
         }
-        _ => Ok(()),
+        _ => {
+            super::note(store, "destroy", network);
+            Ok(())
+        }
     }
 }

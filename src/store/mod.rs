@@ -11,6 +11,7 @@
 //!   names/<name>                            a symbolic link whose text is the container's id
 //!   volumes/<name>/                         volume.json · _data/
 //!   networks/<id>.json                      one record a network
+//!   events/journal                          what has happened, the newest last
 //!   staging/<random>/                       everything half-made
 //!   locks/                                  gc, ancestor, claim-<digest>, …
 //! <runtime>  ($XDG_RUNTIME_DIR/coracle)     gone at boot, never required
@@ -37,6 +38,7 @@ mod blob;
 mod check;
 mod claim;
 mod image;
+mod journal;
 mod layer;
 mod pin;
 mod record;
@@ -55,6 +57,7 @@ use anyhow::{Context, Result, bail};
 pub use check::{Broken, Derived, Records};
 pub use claim::Claim;
 pub use image::ImageRecord;
+pub use journal::{Actor, Event, Journal, Subject};
 pub use layer::{LayerRecord, Layers, MapKey};
 pub use pin::Pin;
 pub use record::{read_json, replace_json, replace_json_synced, write_json_new};

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Store, read_json, remove_tree, write_json_new};
+use crate::store::{Store, Subject, read_json, remove_tree, write_json_new};
 
 /// The file `volume.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +113,11 @@ pub fn ensure(store: &Store, record: &VolumeRecord) -> Result<bool> {
             Some(device) => symlink(device, dir.join("_data"))?,
         }
         write_json_new(&dir.join("volume.json"), record, !record.anonymous)?;
-        staged.publish("volume", &target)
+        let made = staged.publish("volume", &target)?;
+        if made {
+            note(store, "create", &record.name);
+        }
+        anyhow::Ok(made)
     })()
     .with_context(|| format!("create {}", record.name))
 }
@@ -129,7 +133,13 @@ pub fn remove(store: &Store, name: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("remove volume {name}")),
     }
+    note(store, "destroy", name);
     remove_tree(&staged.path("volume")).with_context(|| format!("remove volume {name}"))
+}
+
+fn note(store: &Store, action: &str, name: &str) {
+    let attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+    store.note(Subject::Volume, action, name, attributes);
 }
 
 /// Tells whether a volume has no content yet.

@@ -15,6 +15,7 @@ mod cli;
 mod crash;
 mod df;
 mod dns;
+mod events;
 mod exec;
 mod hostile;
 mod images;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ("cli", cli::TESTS),
         ("run", run::TESTS),
         ("exec", exec::TESTS),
+        ("events", events::TESTS),
         ("logs", logs::TESTS),
         ("lifecycle", lifecycle::TESTS),
         ("ps", ps::TESTS),

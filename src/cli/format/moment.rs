@@ -84,6 +84,11 @@ pub(in crate::cli) fn rfc3339(moment: Timestamp) -> String {
     moment.to_zoned(local_zone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z")
 }
 
+/// Writes a moment as RFC 3339 in local time, always with nine decimals.
+pub(in crate::cli) fn rfc3339_nanoseconds(moment: Timestamp) -> String {
+    moment.to_zoned(local_zone()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string().replace("+00:00", "Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use crate::cli::report::response;
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
 use crate::container;
+use crate::store::Subject;
 
 /// `network prune`
 pub(in crate::cli) const SPEC: Spec = Spec {
@@ -70,6 +71,7 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
             removed.push(network.name);
         }
     }
+    store.note_prune(Subject::Network, 0);
     if !removed.is_empty() {
         Session::print(&format!("Deleted Networks:\n{}\n\n", removed.join("\n")))?;
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use crate::container::config::{Attachment, ContainerConfig};
 use crate::container::dir::{Alive, ContainerDir, Joined};
 use crate::container::etc::{self, Facts};
+use crate::container::event;
 use crate::container::network::{default_route, endpoint_request, is_of, link_lines, resolve};
 use crate::container::start::StartError;
 use crate::network::protocol::{
@@ -60,6 +61,7 @@ impl<'a> Wish<'a> {
                 let endpoint = router
                     .attach(&netns, network, &request, false)
                     .map_err(|error| refused(network, error))?;
+                event::note_network(self.store, self.dir.id(), &endpoint, "connect");
                 mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
             }
             mark.ports = publish(router, self.config, &self.networks, mark, self.store)?;
@@ -140,6 +142,7 @@ impl Plugged<'_> {
         let request = endpoint_request(self.store, self.config, attachment, leads)?;
         let endpoint =
             router.attach(netns, network, &request, false).map_err(|error| refused(network, error))?;
+        event::note_network(self.store, self.dir.id(), &endpoint, "connect");
         self.mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
         Ok(())
     }
@@ -154,7 +157,9 @@ impl Plugged<'_> {
             if let Some(router) = self.router.as_mut() {
                 router.detach(id)?;
             }
-            self.mark.networks.retain(|it| it.endpoint.network_id != id);
+            for joined in self.mark.networks.extract_if(.., |it| it.endpoint.network_id == id) {
+                event::note_network(self.store, self.dir.id(), &joined.endpoint, "disconnect");
+            }
         }
         if self.mark.networks.is_empty() {
             *self.router = None;

@@ -21,7 +21,7 @@ use crate::container::log::{Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
-use crate::container::{remove, signal};
+use crate::container::{event, name, remove, signal};
 use crate::idmap::{Ancestor, Identity};
 use crate::network::Router;
 use crate::runtime::Process;
@@ -51,6 +51,8 @@ pub(super) struct Supervisor {
     clients: Vec<Client>,
     log: Option<Writer>,
     mark: Alive,
+    /// What the container was last called.
+    name: String,
     restarts: Restarts,
     /// The connection to the router, while it has one.
     router: Option<Router>,
@@ -62,6 +64,8 @@ pub(super) struct Supervisor {
     next_run: Option<Instant>,
     /// Whether a user has stopped it, so that it is not started again.
     stopped: bool,
+    /// What a user who stopped it is told of in the journal when it has ended.
+    asked: Option<Asked>,
     /// Whether a user wants it started again as soon as it ends.
     again: bool,
     /// When patience with a stopping process ends.
@@ -69,6 +73,13 @@ pub(super) struct Supervisor {
     buffer: Vec<u8>,
     /// Whether something has happened since the code was last given back.
     stirred: bool,
+}
+
+/// What a user has asked for that ends with an event of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Restart,
 }
 
 /// A running process and its streams.
@@ -131,12 +142,14 @@ impl Supervisor {
             clients: vec![starter],
             log,
             mark,
+            name: String::new(),
             restarts: Restarts::default(),
             router: None,
             replace_at: None,
             process: None,
             next_run: None,
             stopped: false,
+            asked: None,
             again: false,
             kill_at: None,
             buffer: vec![0; 32 << 10],
@@ -146,6 +159,9 @@ impl Supervisor {
 
     /// Runs the container until nothing is left to do.
     pub(super) fn run(&mut self) -> Result<()> {
+        if self.clients.iter().any(|client| client.streams.any()) {
+            self.note("attach", &[]);
+        }
         if let Err(error) = self.begin_run() {
             self.unplug();
             let record = self.start_failure(&error);
@@ -159,6 +175,12 @@ impl Supervisor {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes an event of the container down.
+    fn note(&mut self, action: &str, more: event::More<'_>) {
+        self.name = name::still(&self.store, &self.name, self.dir.id()).unwrap_or_default();
+        event::note_named(&self.store, &self.config, &self.name, action, more);
     }
 
     /// Starts the process, and says so everywhere.
@@ -175,6 +197,7 @@ impl Supervisor {
             self.dir.put_alive(&self.mark)?;
             wish.confirm()?;
         }
+        event::note_mounts(&self.store, &self.config);
         let process = launched.start()?;
         self.router = router;
         self.mark.started = now();
@@ -186,6 +209,13 @@ impl Supervisor {
         self.next_run = None;
         self.kill_at = None;
         self.again = false;
+        self.note("start", &[]);
+        if self.asked.take() == Some(Asked::Restart) {
+            self.note("restart", &[]);
+        }
+        if let Some((rows, columns)) = window.filter(|_| self.config.process.tty) {
+            self.note_size(rows, columns);
+        }
         for client in &mut self.clients {
             client.tell(&Event::Started);
             client.flush();
@@ -240,9 +270,15 @@ impl Supervisor {
             while self.take_output(stream) {}
         }
         let Some(process) = self.process.take() else { return Ok(None) };
-        self.unplug();
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
         self.kill_at = None;
+        let lasted = process.since.elapsed().as_secs();
+        self.note("die", &[("execDuration", lasted.to_string()), ("exitCode", code.to_string())]);
+        self.unplug();
+        event::note_unmounts(&self.store, &self.config);
+        if self.asked.is_some() {
+            self.note("stop", &[]);
+        }
         let record = ExitRecord {
             started: self.mark.started.clone(),
             finished: now(),
@@ -281,6 +317,9 @@ impl Supervisor {
     fn next(&mut self) -> Option<ExitRecord> {
         let last = self.mark.last.clone().unwrap_or_default();
         if self.stopped {
+            if self.asked.is_some() {
+                self.note("stop", &[]);
+            }
             return Some(ExitRecord { stopped: true, ..last });
         }
         match self.begin_run() {
@@ -293,6 +332,9 @@ impl Supervisor {
     fn unplug(&mut self) {
         self.router = None;
         self.replace_at = None;
+        for joined in &self.mark.networks {
+            event::note_network(&self.store, self.dir.id(), &joined.endpoint, "disconnect");
+        }
         self.mark.networks.clear();
         self.mark.ports.clear();
     }
@@ -424,6 +466,9 @@ impl Supervisor {
             Request::Supervise { .. } => self.clients[at].gone = true,
             Request::Attach(streams) => {
                 self.clients[at].streams = *streams;
+                if streams.any() {
+                    self.note("attach", &[]);
+                }
                 if let Some((rows, columns)) = streams.window {
                     self.resize(rows, columns);
                 }
@@ -436,8 +481,12 @@ impl Supervisor {
                 }
                 self.signal(*number);
             }
-            Request::Stop { signal, seconds } => self.stop(*signal, *seconds),
+            Request::Stop { signal, seconds } => {
+                self.asked = Some(Asked::Stop);
+                self.stop(*signal, *seconds);
+            }
             Request::Restart { signal, seconds } => {
+                self.asked = Some(Asked::Restart);
                 self.stop(*signal, *seconds);
                 self.again = true;
                 if self.process.is_none() {
@@ -468,17 +517,23 @@ impl Supervisor {
             u64::try_from(seconds).ok().map(|seconds| Instant::now() + Duration::from_secs(seconds));
     }
 
-    fn signal(&self, number: i32) {
+    fn signal(&mut self, number: i32) {
         if let Some(process) = &self.process {
             // The only failure is that it has ended already.
             let _ = sys::process::send_signal(process.pidfd.as_fd(), number);
+            self.note("kill", &[("signal", number.to_string())]);
         }
     }
 
-    fn resize(&self, rows: u16, columns: u16) {
+    fn resize(&mut self, rows: u16, columns: u16) {
         if let Some(process) = &self.process {
             process.stdio.resize(rows, columns);
+            self.note_size(rows, columns);
         }
+    }
+
+    fn note_size(&mut self, rows: u16, columns: u16) {
+        self.note("resize", &[("height", rows.to_string()), ("width", columns.to_string())]);
     }
 
     /// Reads output once, logs it and shows it. Returns whether there was any.

@@ -100,7 +100,8 @@ pub fn choose<'a>(
             choice.text("repositories", json!(repositories).to_string());
         }
     }
-    Ok(Saving { store, _pin: staged, pieces: choice.pieces })
+    let images = picked.iter().map(|it| it.image.id).collect();
+    Ok(Saving { store, _pin: staged, pieces: choice.pieces, images })
 }
 
 /// Finds the images, each once, in the order in which they are named.

@@ -75,6 +75,7 @@ pub struct Saving<'a> {
     /// Keeps what is to be written from being swept.
     _pin: Staged,
     pieces: BTreeMap<String, Piece>,
+    images: Vec<Digest>,
 }
 
 impl Saving<'_> {
@@ -119,7 +120,14 @@ impl Saving<'_> {
             }
         }
         out.finish()?;
+        self.note();
         Ok(())
+    }
+
+    fn note(&self) {
+        for image in &self.images {
+            super::event::note_id(self.store, "save", image);
+        }
     }
 
     /// Writes the files into a new directory.
@@ -143,6 +151,7 @@ impl Saving<'_> {
             };
             write().with_context(|| format!("write {}", path.display()))?;
         }
+        self.note();
         Ok(())
     }
 

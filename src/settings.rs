@@ -3,6 +3,7 @@
 //! ```toml
 //! root = "/big/disk/containers"            # $CORACLE_ROOT counts more
 //! debug = false                            # --debug counts more
+//! additional_stores = ["/srv/images"]      # read for images that are not in the own store
 //!
 //! [registries."docker.io"]
 //! mirrors = ["https://mirror.example"]     # asked first, in this order
@@ -30,6 +31,8 @@ pub struct Settings {
     pub runtime: PathBuf,
     /// Whether to say what is being done.
     pub debug: bool,
+    /// The roots of stores to borrow images from.
+    pub additional: Vec<PathBuf>,
     /// How registries are reached, by their domain.
     pub registries: BTreeMap<String, Registry>,
     /// The directory of Docker's own `config.json`.
@@ -62,6 +65,7 @@ pub struct Registry {
 struct File {
     root: Option<PathBuf>,
     debug: bool,
+    additional_stores: Vec<PathBuf>,
     registries: BTreeMap<String, Registry>,
 }
 
@@ -87,6 +91,9 @@ impl Settings {
             Some(dir) => File::read(&dir.join("coracle/config.toml"))?,
             None => File::default(),
         };
+        if let Some(relative) = file.additional_stores.iter().find(|root| !root.is_absolute()) {
+            bail!("find the store {:?} of additional_stores: it is not an absolute path", relative.display());
+        }
         let root = match variable("CORACLE_ROOT").map(PathBuf::from).or(file.root) {
             Some(root) => {
                 std::path::absolute(&root).with_context(|| format!("resolve root {}", root.display()))?
@@ -119,6 +126,7 @@ impl Settings {
             root,
             runtime,
             debug: file.debug,
+            additional: file.additional_stores,
             registries: file.registries,
             docker_config,
             docker_auth: variable("DOCKER_AUTH_CONFIG").and_then(|text| text.into_string().ok()),
@@ -254,7 +262,13 @@ mod tests {
         write("root = \"/big\"\n[registries.\"docker.io\"]\nmirrors = [\"https://m\"]\n");
         let settings = read(&[("XDG_CONFIG_HOME", home)]).unwrap();
         assert_eq!(settings.root, Path::new("/big"));
+        assert!(settings.additional.is_empty());
         assert_eq!(settings.registries["docker.io"].mirrors, ["https://m"]);
+        write("root = \"/big\"\nadditional_stores = [\"/srv/a\", \"/srv/b\"]\n");
+        let settings = read(&[("XDG_CONFIG_HOME", home)]).unwrap();
+        assert_eq!(settings.additional, [Path::new("/srv/a"), Path::new("/srv/b")]);
+        write("root = \"/big\"\nadditional_stores = [\"srv\"]\n");
+        assert!(read(&[("XDG_CONFIG_HOME", home)]).unwrap_err().to_string().contains("not an absolute path"));
         write("root = \"/big\"\nrot = 1\n");
         let error = read(&[("XDG_CONFIG_HOME", home)]).unwrap_err().to_string();
         assert!(error.contains("config.toml: line 2: unknown field `rot`"), "{error}");

@@ -41,7 +41,7 @@ struct CheckArgs {
 }
 
 fn run(args: &CheckArgs, session: &Session) -> Result<u8> {
-    let store = session.store()?;
+    let store = session.image_store()?;
     let (stands, mut damaged) = stands(store)?;
     let (_ancestor, mapping) = enter(session)?;
     let connect = |reference: &Reference| client_of(session, reference);

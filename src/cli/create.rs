@@ -90,7 +90,7 @@ impl Drop for IdFile<'_> {
 
 /// Returns the image, with its layers unpacked for this user.
 fn find_image(session: &Session, flags: &ContainerFlags) -> Result<(Image, crate::idmap::Identity)> {
-    let store = session.store()?;
+    let store = session.image_store()?;
     let identity = Session::identity().map_err(response)?;
     let platform = platform(session, flags.platform.as_deref())?;
     let name = flags.image.as_str();

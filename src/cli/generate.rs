@@ -13,6 +13,35 @@ use super::tree::{COMMANDS, GROUPS};
 /// The hidden role's name on the command line.
 pub(super) const ROLE: &str = "__generate";
 
+/// What the page of the program says of files.
+const FILES: &str = r".SH FILES
+.TP
+\fI~/.local/share/coracle\fR
+Images, containers, volumes and networks: the store. \fB$XDG_DATA_HOME\fR, the setting \fBroot\fR and, above all,
+\fB$CORACLE_ROOT\fR move it.
+.TP
+\fI~/.config/coracle/config.toml\fR
+Settings, which need not be there:
+.IP
+\fBroot\fR = \(dq\fIDIR\fR\(dq: where the store is.
+.IP
+\fBadditional_stores\fR = [\(dq\fIDIR\fR\(dq, ...]: stores to borrow images from, the first one first. They are read
+and never written. An image that is not in the own store is looked for there before it is pulled; its compressed
+layers are used where they lie, and its unpacked ones too if they were unpacked under the same ids (the same user
+with the same subordinate ids, or root). To make such a store, make its directory with the permissions that others
+are to have, before anything is in it (\fBinstall -d -m 755 /srv/images\fR for all, \fB-m 2750 -g GROUP\fR for a
+group), and fill it: \fBCORACLE_ROOT=/srv/images coracle pull NAME\fR. Its owner alone can remove images from it,
+and should not while they are in use. A store that cannot be read is passed over with a warning.
+.IP
+\fBdebug\fR = true: says what is being done.
+.IP
+[\fBregistries\fR.\(dq\fIHOST\fR\(dq] \fBmirrors\fR = [\(dq\fIURL\fR\(dq, ...], \fBinsecure\fR = true: how a registry is
+reached.
+.TP
+\fI~/.docker/config.json\fR
+Credentials, proxies and formats, in Docker's form.
+";
+
 /// The entry point of the role.
 pub(super) fn main(words: &[String]) -> Words {
     let done = match words {
@@ -93,6 +122,9 @@ fn page(dir: &Path, shown: &str, command: &Command) -> Result<()> {
         .source("coracle")
         .manual("coracle");
     man.render(&mut bytes).context("write a man page")?;
+    if shown == "coracle" {
+        bytes.extend_from_slice(FILES.as_bytes());
+    }
     let path = dir.join(format!("{name}.1"));
     fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
 }

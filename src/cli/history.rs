@@ -67,7 +67,7 @@ struct HistoryArgs {
 }
 
 fn run(args: &HistoryArgs, session: &Session) -> Result<u8> {
-    let store = session.store()?;
+    let store = session.image_store()?;
     let platform = args.platform.as_deref().map(str::parse).transpose()?;
     check_platform(store, &args.image, platform.as_slice()).map_err(response)?;
     let record = image::resolve(store, &args.image).map_err(response)?;

@@ -112,7 +112,7 @@ fn run(args: &ImagesArgs, session: &Session) -> Result<u8> {
     let plain = args.repository.iter().filter(|name| !name.is_empty());
     filters.extend(plain.map(|name| ("reference".to_owned(), name.clone())));
     let filters = Filters::new(&filters, FILTERS)?;
-    let mut summaries = image::list(session.store()?).map_err(response)?;
+    let mut summaries = image::list_all(session.image_store()?).map_err(response)?;
     select(&mut summaries, &filters, session)?;
     if !args.all && filters.values("dangling").is_empty() {
         summaries.retain(|summary| !summary.tags.is_empty() || !summary.digests.is_empty());
@@ -167,7 +167,11 @@ fn tree(summaries: Vec<Summary>, expanded: bool, session: &Session) -> Result<u8
         let summary = shown.remove(&image.summary.image.record.id)?;
         Some(ImageUsage { summary, ..image })
     });
-    Session::print(&image_tree::draw(&images.collect::<Vec<_>>(), &used, expanded))?;
+    let mut images: Vec<ImageUsage> = images.collect();
+    // What other stores lend takes nothing here.
+    let lent = shown.into_values().map(|summary| ImageUsage { summary, size: 0, shared: 0, content: 0 });
+    images.extend(lent);
+    Session::print(&image_tree::draw(&images, &used, expanded))?;
     Ok(0)
 }
 
@@ -206,8 +210,7 @@ fn select(summaries: &mut Vec<Summary>, filters: &Filters, session: &Session) ->
     let dangling = filters.truth("dangling")?;
     let created = |key: &str| -> Result<Option<Timestamp>> {
         let Some(name) = filters.values(key).first() else { return Ok(None) };
-        let record = image::resolve(session.store()?, name).map_err(response)?;
-        let image = image::open(session.store()?, &record.id).map_err(response)?;
+        let image = image::look(session.store()?, name).map_err(response)?;
         Ok(Some(time(image.config.created.as_deref())))
     };
     let (before, since) = (created("before")?, created("since")?);

@@ -64,6 +64,14 @@ fn facts(session: &Session) -> Result<Value> {
         let lower = std::env::var(name.to_lowercase()).ok();
         lower.or_else(|| std::env::var(name).ok()).unwrap_or_default()
     };
+    let mut driver = vec![
+        ["Backing Filesystem".to_owned(), "overlayfs".to_owned()],
+        ["Mounted In".to_owned(), "user namespace".to_owned()],
+    ];
+    driver.extend(store.lenders().map(|(root, lender)| {
+        let unused = lender.err().map(|error| format!(" (not used: {error:#})")).unwrap_or_default();
+        ["Additional Store".to_owned(), format!("{}{unused}", root.display())]
+    }));
     let mut facts = json!({
         "ID": machine_id(),
         "Containers": containers.len(),
@@ -72,7 +80,7 @@ fn facts(session: &Session) -> Result<Value> {
         "ContainersStopped": count(&|status| !status.is_active()),
         "Images": store.images().map_err(response)?.len(),
         "Driver": "overlay2",
-        "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Mounted In", "user namespace"]],
+        "DriverStatus": driver,
         "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "none"] },
         "MemoryLimit": false,
         "SwapLimit": false,

@@ -283,7 +283,7 @@ fn object(name: &str, kind: Kind<'_>, size: bool, session: &Session) -> Result<V
             Err(error) => return Err(response(error)),
         }
     }
-    match image::resolve(store, name) {
+    match image::resolve(session.image_store()?, name) {
         Ok(record) => {
             let map = MapKey::of(&Session::identity()?.map.text());
             image::inspect(store, &record, &map).map_err(response)

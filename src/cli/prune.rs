@@ -59,7 +59,7 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
     if !args.force && !confirm(warning)? {
         return Ok(0);
     }
-    let store = session.store()?;
+    let store = session.image_store()?;
     let users = users(store)?;
     let (_ancestor, _) = enter(session)?;
     let wanted = |summary: &Summary| {

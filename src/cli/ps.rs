@@ -141,7 +141,7 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
     }
     let mut ancestors = Vec::new();
     for name in filters.values("ancestor") {
-        ancestors.extend(image::resolve(store, name).ok().map(|record| record.id));
+        ancestors.extend(image::look(store, name).ok().map(|image| image.record.id));
     }
     let position = |key: &str| -> Result<Option<usize>> {
         let Some(name) = filters.values(key).first() else { return Ok(None) };

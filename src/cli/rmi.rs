@@ -52,11 +52,7 @@ pub(super) fn users(store: &Store) -> Result<Vec<User>> {
 
 /// Refuses an image that is for none of the platforms asked for: one has one platform here.
 pub(super) fn check_platform(store: &Store, name: &str, platforms: &[Platform]) -> Result<()> {
-    let record = image::resolve(store, name)?;
-    if platforms.is_empty() {
-        return Ok(());
-    }
-    let found = image::open(store, &record.id)?.config.platform();
+    let found = image::look(store, name)?.config.platform();
     match platforms.first() {
         Some(wanted) if !platforms.iter().any(|platform| platform.runs(&found)) => anyhow::bail!(
             "image with reference {name} was found but does not provide the specified platform ({wanted})"
@@ -66,7 +62,7 @@ pub(super) fn check_platform(store: &Store, name: &str, platforms: &[Platform]) 
 }
 
 fn run(args: &RmiArgs, session: &Session) -> Result<u8> {
-    let store = session.store()?;
+    let store = session.image_store()?;
     let users = users(store)?;
     let platforms: Vec<Platform> = args
         .platform

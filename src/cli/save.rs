@@ -51,7 +51,7 @@ fn run(args: &SaveArgs, session: &Session) -> Result<u8> {
         bail!("the format {} needs a directory: name it with -o", args.format);
     }
     let out = if format.is_directory() { None } else { Some(Destination::open(&args.output, "save image")?) };
-    let store = session.store()?;
+    let store = session.image_store()?;
     let saving = image::choose_to_save(store, &args.images, &platforms, format).map_err(response)?;
     let entered = if saving.packs() { Some(enter(session).map_err(response)?) } else { None };
     let mapping = entered.as_ref().map(|(_, mapping)| mapping);

@@ -44,9 +44,23 @@ impl Session {
             return Ok(store);
         }
         let settings = self.settings()?;
-        let store = Store::open(&settings.root, &settings.runtime)?;
+        let store = Store::open(&settings.root, &settings.runtime)?.with_additional(&settings.additional);
         self.debug(|| format!("use store {}", settings.root.display()));
         Ok(self.store.get_or_init(|| store))
+    }
+
+    /// Returns the store for a command that looks for images, and says which stores cannot be borrowed from.
+    pub(super) fn image_store(&self) -> Result<&Store> {
+        let store = self.store()?;
+        for (root, lender) in store.lenders() {
+            if let Err(error) = lender {
+                Self::note(&format!(
+                    "WARNING: the additional store {} is not used: {error:#}",
+                    root.display()
+                ));
+            }
+        }
+        Ok(store)
     }
 
     /// Finds out who the user may be.

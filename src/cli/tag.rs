@@ -30,6 +30,6 @@ struct TagArgs {
 }
 
 fn run(args: &TagArgs, session: &Session) -> Result<u8> {
-    image::tag(session.store()?, &args.source, &args.target).map_err(response)?;
+    image::tag(session.image_store()?, &args.source, &args.target).map_err(response)?;
     Ok(0)
 }

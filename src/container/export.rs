@@ -23,7 +23,7 @@ pub fn export(store: &Store, dir: &ContainerDir, mapping: &Mapping, out: impl Wr
     );
     let layers = store.layers(&config.map);
     let trees = std::iter::once(dir.join("upper"))
-        .chain(layers.stack(&config.layers))
+        .chain(layers.stack(&config.layers)?)
         .map(|path| Tree::open(&path))
         .collect::<Result<Vec<_>>>();
     let written = trees.and_then(|trees| {

@@ -27,8 +27,9 @@ use crate::sys::process::{self, Cloned, Parent};
 /// Dropping it takes the membership off the list; the process itself stays where it is.
 #[derive(Debug)]
 pub struct Ancestor {
-    /// Held until the process ends, so that others can tell that it lives.
-    _lock: Lock,
+    /// Held until the process ends, so that others can tell that it lives. Absent where the disk had no room for
+    /// it: then nobody joins this process, and what is wanted of it, to free room, can be done all the same.
+    _lock: Option<Lock>,
     file: PathBuf,
 }
 
@@ -68,7 +69,11 @@ impl Ancestor {
             Ok(lock)
         };
         match held() {
-            Ok(lock) => Ok(Self { _lock: lock, file }),
+            Ok(lock) => Ok(Self { _lock: Some(lock), file }),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = fs::remove_file(&file);
+                Ok(Self { _lock: None, file })
+            }
             Err(error) => Err(error).with_context(|| format!("write {}", file.display())),
         }
     }

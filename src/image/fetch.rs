@@ -98,6 +98,7 @@ fn take_in_layers(
     }
     for layer in &layers {
         let unpack = !intake.has_layer(&layer.diff_id) && trees.insert(layer.diff_id);
+        store.borrow_blob(&layer.descriptor.digest, layer.descriptor.size);
         if unpack || !intake.has_blob(&layer.descriptor.digest) {
             work.push((layer, unpack));
         } else {
@@ -173,29 +174,41 @@ fn one(
         return Ok(());
     }
     let expected = Expected { blob: Some(digest), size: Some(total), diff_id: Some(layer.diff_id) };
-    let (input, keep): (Box<dyn Read + Send + '_>, Keep) = match store.open_blob(&digest)? {
-        Some(file) => (Box::new(file), Keep::Nothing),
-        None => match open(descriptor)? {
-            Source::Stream(stream) => (stream, Keep::AsRead),
+    let take = |input: Box<dyn Read + Send + '_>, keep: Keep| {
+        let local = keep == Keep::Nothing;
+        intake.layer(Stoppable::new(input, stop), keep, unpack, expected, |read| match read {
+            Some(read) if local => progress.layer(&short, LayerProgress::Extracting(read, total)),
+            Some(read) => progress.layer(&short, LayerProgress::Downloading(read, total)),
+            None if local => {}
+            None => {
+                progress.layer(&short, LayerProgress::VerifyingChecksum);
+                progress.layer(&short, LayerProgress::DownloadComplete);
+                progress.layer(&short, LayerProgress::Extracting(total, total));
+            }
+        })
+    };
+    let here = match store.open_blob(&digest)? {
+        None => false,
+        Some(file) => match take(Box::new(file), Keep::Nothing) {
+            Ok(_) => true,
+            // What others lend may be damaged: then it is fetched like what nobody lends.
+            Err(_) if !stop.load(Ordering::Relaxed) && store.give_back(&digest) => {
+                progress.message(&format!("{short}: What another store lends is damaged"));
+                false
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    if !here {
+        match open(descriptor)? {
+            Source::Stream(stream) => take(stream, Keep::AsRead)?,
             Source::Staged(path) => {
                 let file = std::fs::File::open(&path).with_context(|| format!("open {}", path.display()))?;
                 intake.file(path, digest);
-                (Box::new(file), Keep::Nothing)
+                take(Box::new(file), Keep::Nothing)?
             }
-        },
-    };
-    let local = keep == Keep::Nothing;
-    let input = Stoppable::new(input, stop);
-    intake.layer(input, keep, unpack, expected, |read| match read {
-        Some(read) if local => progress.layer(&short, LayerProgress::Extracting(read, total)),
-        Some(read) => progress.layer(&short, LayerProgress::Downloading(read, total)),
-        None if local => {}
-        None => {
-            progress.layer(&short, LayerProgress::VerifyingChecksum);
-            progress.layer(&short, LayerProgress::DownloadComplete);
-            progress.layer(&short, LayerProgress::Extracting(total, total));
-        }
-    })?;
+        };
+    }
     intake.finished(claim, digest, unpack.then_some(layer.diff_id));
     progress.layer(&short, LayerProgress::PullComplete);
     Ok(())

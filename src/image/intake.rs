@@ -127,9 +127,11 @@ impl<'a> Intake<'a> {
         self.store.blob_size(digest).is_some() || self.made().blobs.iter().any(|(_, made)| made == digest)
     }
 
-    /// Tells whether a layer is unpacked.
+    /// Tells whether a layer is unpacked, here or where it can be borrowed from.
     pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
-        self.layers.has(diff_id) || self.made().layers.iter().any(|(_, made)| made == diff_id)
+        self.layers.has(diff_id)
+            || self.store.borrow_layer(&self.layers.map(), diff_id)
+            || self.made().layers.iter().any(|(_, made)| made == diff_id)
     }
 
     /// Says it if the disk has no room for `bytes`.

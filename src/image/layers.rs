@@ -31,36 +31,37 @@ pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> R
     let _claim = claim(store, &image.id, &Quiet, &AtomicBool::new(false))?;
     let intake = Intake::new(store, mapping)?;
     let blobs = layer_blobs(store, image)?;
-    intake.pin(blobs.iter().copied(), image.layers.iter().copied())?;
+    intake.pin(blobs.iter().map(|(blob, _)| *blob), image.layers.iter().copied())?;
     let mut seen = BTreeSet::new();
-    let mut work: Vec<(&Digest, &Digest)> = blobs
+    let mut work: Vec<_> = blobs
         .iter()
         .zip(&image.layers)
         .filter(|(_, diff_id)| !intake.has_layer(diff_id) && seen.insert(*diff_id))
         .collect();
-    work.sort_by_cached_key(|(blob, _)| Reverse(store.blob_size(blob)));
-    side_by_side(&work, |(blob, diff_id), stop| {
-        let file =
-            store.open_blob(blob)?.with_context(|| format!("blob {blob} is missing from the store"))?;
-        let expected = Expected { blob: Some(**blob), size: None, diff_id: Some(**diff_id) };
-        intake
-            .layer(Stoppable::new(file, stop), Keep::Nothing, true, expected, |_| ())
-            .with_context(|| format!("unpack layer {diff_id}"))?;
-        Ok(())
+    work.sort_by_key(|((_, size), _)| Reverse(*size));
+    side_by_side(&work, |((blob, size), diff_id), stop| {
+        store.borrow_blob(blob, *size);
+        let file = store.open_blob(blob)?.ok_or_else(|| store.missing(blob))?;
+        let expected = Expected { blob: Some(*blob), size: None, diff_id: Some(**diff_id) };
+        let unpacked = intake.layer(Stoppable::new(file, stop), Keep::Nothing, true, expected, |_| ());
+        unpacked.map(drop).with_context(|| match std::fs::read_link(store.blob_path(blob)) {
+            Ok(lent) => format!("unpack layer {diff_id}, which is borrowed ({})", lent.display()),
+            Err(_) => format!("unpack layer {diff_id}"),
+        })
     })?;
     intake.commit(&[], &[])?;
     unpacked(store, image, &mapping.key).context("unpack the image's layers: one is missing again")
 }
 
-/// Returns the digests of the blobs of the image's layers, lowest first.
-pub(super) fn layer_blobs(store: &Store, image: &ImageRecord) -> Result<Vec<Digest>> {
+/// Returns the digests and sizes of the blobs of the image's layers, lowest first.
+pub(super) fn layer_blobs(store: &Store, image: &ImageRecord) -> Result<Vec<(Digest, u64)>> {
     let bytes = store.read_document(&image.manifest)?;
     let manifest: ImageManifest =
         serde_json::from_slice(&bytes).with_context(|| format!("parse manifest {}", image.manifest))?;
-    let blobs: Vec<Digest> = manifest
+    let blobs: Vec<(Digest, u64)> = manifest
         .layers()
         .iter()
-        .map(|layer| layer.digest().to_string().parse::<Digest>())
+        .map(|layer| Ok::<_, anyhow::Error>((layer.digest().to_string().parse()?, layer.size())))
         .collect::<Result<_, _>>()
         .with_context(|| format!("parse manifest {}", image.manifest))?;
     anyhow::ensure!(

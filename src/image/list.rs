@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use super::layers::layer_blobs;
 use super::{Image, open, unpacked};
 use crate::oci::{Digest, familiar_repository};
 use crate::store::{ImageRecord, MapKey, Name, Selector, Store};
@@ -55,58 +56,83 @@ pub fn familiar(name: &Name) -> String {
 /// Lists all images, the newest first.
 pub fn list(store: &Store) -> Result<Vec<Summary>> {
     let mut names: HashMap<Digest, (Vec<Name>, Vec<Name>)> = HashMap::new();
-    for (name, record) in store.refs()? {
+    for (name, record) in store.all_refs()? {
         let (tags, digests) = names.entry(record.id).or_default();
         if name.tag().is_some() { tags } else { digests }.push(name);
     }
-    let mut sizes = Sizes::new(store)?;
+    let mut sizes = Sizes::new(store);
     let mut summaries = Vec::new();
     for record in store.images()? {
         let id = record.id;
-        let size = sizes.of(&record)?;
+        let size = sizes.of(&record);
         // An image that is removed meanwhile is no error of the list, nor is one whose configuration is lost.
         let Ok(image) = open(store, &id) else { continue };
         let (tags, digests) = names.remove(&id).unwrap_or_default();
         summaries.push(Summary { image, tags, digests, size });
     }
-    let moment = |summary: &Summary| {
-        summary.image.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok())
-    };
-    summaries.sort_by_cached_key(|summary| (std::cmp::Reverse(moment(summary)), summary.image.record.id));
+    summaries.sort_by_cached_key(|summary| (std::cmp::Reverse(moment_of(summary)), summary.image.record.id));
     Ok(summaries)
 }
 
+/// Lists all images, with those of stores to borrow from, the newest first.
+pub fn list_all(store: &Store) -> Result<Vec<Summary>> {
+    let mut summaries = list(store)?;
+    for lender in store.additional() {
+        for lent in list(&lender).unwrap_or_default() {
+            let id = lent.image.record.id;
+            if !summaries.iter().any(|known| known.image.record.id == id) {
+                summaries.push(lent);
+            }
+        }
+    }
+    summaries.sort_by_cached_key(|summary| (std::cmp::Reverse(moment_of(summary)), summary.image.record.id));
+    Ok(summaries)
+}
+
+fn moment_of(summary: &Summary) -> Option<jiff::Timestamp> {
+    summary.image.config.created.as_deref()?.parse().ok()
+}
+
 /// Returns the image's size: the sum of its layers, as they are unpacked under any mapping.
-pub fn size(store: &Store, image: &ImageRecord) -> Result<u64> {
-    Sizes::new(store)?.of(image)
+pub fn size(store: &Store, image: &ImageRecord) -> u64 {
+    Sizes::new(store).of(image)
 }
 
 /// The sizes of layers, each read once.
-struct Sizes {
+struct Sizes<'a> {
+    store: &'a Store,
     layers: Vec<crate::store::Layers>,
     known: HashMap<Digest, u64>,
 }
 
-impl Sizes {
-    fn new(store: &Store) -> Result<Self> {
-        Ok(Self { layers: store.all_layers()?, known: HashMap::new() })
+impl<'a> Sizes<'a> {
+    fn new(store: &'a Store) -> Self {
+        // Those of others are closed to this user, as a rule.
+        let mut layers = Vec::new();
+        for store in store.additional().chain([store.clone()]) {
+            layers.extend(store.all_layers().unwrap_or_default());
+        }
+        Self { store, layers, known: HashMap::new() }
     }
 
-    fn of(&mut self, image: &ImageRecord) -> Result<u64> {
-        image.layers.iter().map(|diff_id| self.layer(diff_id)).sum()
+    fn of(&mut self, image: &ImageRecord) -> u64 {
+        image.layers.iter().map(|diff_id| self.layer(image, diff_id)).sum()
     }
 
-    fn layer(&mut self, diff_id: &Digest) -> Result<u64> {
+    /// Returns the size of one layer of `image`. Of one that is unpacked nowhere, or where this user cannot look,
+    /// only the compressed size is known.
+    fn layer(&mut self, image: &ImageRecord, diff_id: &Digest) -> u64 {
         if let Some(size) = self.known.get(diff_id) {
-            return Ok(*size);
+            return *size;
         }
-        for layers in &self.layers {
-            if let Some(record) = layers.record(diff_id)? {
-                self.known.insert(*diff_id, record.size);
-                return Ok(record.size);
-            }
-        }
-        Ok(0)
+        let unpacked = self.layers.iter().find_map(|layers| layers.record(diff_id).ok().flatten());
+        let size = unpacked.map(|record| record.size).or_else(|| {
+            let blobs = layer_blobs(self.store, image).ok()?;
+            image.layers.iter().zip(blobs).find(|(layer, _)| *layer == diff_id).map(|(_, (_, size))| size)
+        });
+        let size = size.unwrap_or(0);
+        self.known.insert(*diff_id, size);
+        size
     }
 }
 
@@ -114,7 +140,7 @@ impl Sizes {
 pub fn inspect(store: &Store, record: &ImageRecord, map: &MapKey) -> Result<Value> {
     let Image { config, raw_config, .. } = open(store, &record.id)?;
     let names: Vec<Name> = store
-        .refs()?
+        .all_refs()?
         .into_iter()
         .filter(|(_, target)| target.id == record.id)
         .map(|(name, _)| name)
@@ -137,7 +163,7 @@ pub fn inspect(store: &Store, record: &ImageRecord, map: &MapKey) -> Result<Valu
         "Config": config_value(&raw_config),
         "Architecture": config.architecture,
         "Os": config.os,
-        "Size": size(store, record)?,
+        "Size": size(store, record),
         "GraphDriver": graph_driver(store, record, map),
         "RootFS": { "Type": "layers", "Layers": record.layers },
         "Metadata": { "LastTagTime": last_tag.map_or_else(|| NO_TIME.to_owned(), moment) },
@@ -189,12 +215,12 @@ fn graph_driver(store: &Store, record: &ImageRecord, map: &MapKey) -> Value {
 /// Lists the steps of an image, the last first.
 pub fn history(store: &Store, record: &ImageRecord) -> Result<Vec<Row>> {
     let image = open(store, &record.id)?;
-    let mut sizes = Sizes::new(store)?;
+    let mut sizes = Sizes::new(store);
     let mut layers = record.layers.iter();
     let mut rows = Vec::new();
     for step in image.config.history {
         let layer = if step.empty_layer { None } else { layers.next() };
-        let size = layer.map_or(Ok(0), |diff_id| sizes.layer(diff_id))?;
+        let size = layer.map_or(0, |diff_id| sizes.layer(record, diff_id));
         rows.push(Row {
             id: None,
             created: step.created.unwrap_or_default(),
@@ -207,7 +233,7 @@ pub fn history(store: &Store, record: &ImageRecord) -> Result<Vec<Row>> {
     if let Some(last) = rows.last_mut() {
         last.id = Some(record.id);
         last.tags = store
-            .refs()?
+            .all_refs()?
             .iter()
             .filter(|(name, target)| target.id == record.id && name.tag().is_some())
             .map(|(name, _)| familiar(name))

@@ -185,7 +185,7 @@ impl Pull<'_> {
     fn config(&self, manifest: &Manifest, progress: &dyn Progress) -> Result<Vec<u8>> {
         let Descriptor { digest, size, .. } = manifest.config;
         self.intake.pin([digest], [])?;
-        if self.intake.has_blob(&digest) {
+        if self.store.borrow_document(&digest)? {
             return self.store.read_document(&digest);
         }
         if size > CONFIG_LIMIT {

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::event;
 use super::list::{Summary, familiar, list};
-use super::resolve::{name_of, resolve};
+use super::resolve::{lent, name_of, resolve_own};
 use crate::oci::{Digest, Reference};
 use crate::store::{ImageRecord, Mode, Name, Store, sweep_under};
 
@@ -68,7 +68,14 @@ pub enum Conflict {
 pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<Vec<Removed>> {
     // Nobody gives the image another name meanwhile, or brings it in again.
     let gc = store.lock("gc", Mode::Exclusive)?;
-    let image = resolve(store, text)?;
+    let image = match (resolve_own(store, text), lent(store, text)) {
+        (Ok(image), _) => image,
+        (Err(_), Some((lender, image))) => {
+            let why = format!("image is in the read-only store {}", lender.root().display());
+            return Err(Conflict::Image { image: image.id.short(), hard: true, why }.into());
+        }
+        (Err(error), None) => return Err(error),
+    };
     let mut removal = Removal { store, image: &image, force, users, done: Vec::new() };
     let hex = image.id.hex();
     let by_id = image.id.to_string().starts_with(text) || hex.starts_with(text);
@@ -81,15 +88,15 @@ pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<
         _ => removal.by_id(),
     };
     let Removal { done, .. } = removal;
-    if !done.is_empty() {
-        store.rebuild_index()?;
-    }
+    // On a full disk that takes the room which only the sweep makes.
+    let rebuilt = if done.is_empty() { Ok(()) } else { store.rebuild_index() };
     result?;
     let mut done = done;
     if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
         let freed = sweep_under(store, gc)?;
         done.extend(chain_ids(&image.layers, &freed.layers).into_iter().map(Removed::Deleted));
     }
+    rebuilt.or_else(|_| store.rebuild_index())?;
     Ok(done)
 }
 
@@ -123,8 +130,9 @@ pub fn prune(
         removed.push((removal.done, image.layers));
     }
     // Also without an image to remove, what is left of earlier ones is freed.
-    store.rebuild_index()?;
+    let rebuilt = store.rebuild_index();
     let mut freed = sweep_under(store, gc)?;
+    rebuilt.or_else(|_| store.rebuild_index())?;
     let mut pruned = Pruned { done: Vec::new(), bytes: freed.total() };
     for (done, layers) in removed {
         pruned.done.extend(done);
@@ -378,7 +386,7 @@ mod tests {
         assert_eq!(prune(&bench.store, false, &|_| true, &users(false)).unwrap(), nothing, "it has a tag");
         assert_eq!(prune(&bench.store, true, &|_| true, &users(true)).unwrap(), nothing);
         assert_eq!(prune(&bench.store, true, &|_| false, &users(false)).unwrap(), nothing);
-        let size = crate::image::size(&bench.store, &bench.store.image(&bench.id).unwrap().unwrap()).unwrap();
+        let size = crate::image::size(&bench.store, &bench.store.image(&bench.id).unwrap().unwrap());
         let blobs: u64 = bench.store.blobs().unwrap().iter().map(|(_, size)| size).sum();
         let pruned = prune(&bench.store, true, &|_| true, &users(false)).unwrap();
         assert_eq!(pruned.done.len(), 3, "a name, the image and its layer: {pruned:?}");

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::event;
+use super::layers::layer_blobs;
+use super::{Image, open};
 use crate::oci::{Digest, ParseReferenceError, Reference};
 use crate::store::{ImageRecord, Mode, Name, Selector, Store};
 
@@ -23,8 +25,45 @@ pub enum ResolveError {
 /// Returns the image that `text` means: a full id, else a name by Docker's rules, else the beginning of
 /// just one id, with or without `sha256:`.
 ///
+/// What another store lends is borrowed first.
+///
 /// An error of [`ResolveError`] says that there is no such image; others, that the store cannot be read.
 pub fn resolve(store: &Store, text: &str) -> Result<ImageRecord> {
+    let error = match resolve_own(store, text) {
+        Err(error) if matches!(error.downcast_ref(), Some(ResolveError::NotFound(_))) => error,
+        other => return other,
+    };
+    let Some((lender, image)) = lent(store, text) else { return Err(error) };
+    let borrow = || {
+        let layers = layer_blobs(&lender, &image)?;
+        let mut documents = vec![image.id, image.manifest];
+        // The index that a name was pulled by, if it is there: a push of the name wants it.
+        let names = lender.refs()?.into_iter().filter(|(_, record)| record.id == image.id);
+        documents.extend(names.map(|(_, record)| record.target).filter(|it| lender.blob_size(it).is_some()));
+        store.borrow_image(&lender, &image, &documents, &layers)
+    };
+    borrow().with_context(|| format!("borrow image {} of {}", image.id.short(), lender.root().display()))?;
+    Ok(image)
+}
+
+/// Returns the image that `text` means, here or in a store to borrow from, and leaves it where it is.
+pub fn look(store: &Store, text: &str) -> Result<Image> {
+    match resolve_own(store, text) {
+        Ok(image) => open(store, &image.id),
+        Err(error) => match lent(store, text) {
+            Some((lender, image)) => open(&lender, &image.id),
+            None => Err(error),
+        },
+    }
+}
+
+/// Returns the image of another store that `text` means, and that store.
+pub(super) fn lent(store: &Store, text: &str) -> Option<(Store, ImageRecord)> {
+    store.additional().find_map(|lender| resolve_own(&lender, text).ok().map(|image| (lender, image)))
+}
+
+/// Does so among the store's own images.
+pub(super) fn resolve_own(store: &Store, text: &str) -> Result<ImageRecord> {
     if let Some(id) = full_id(text) {
         return store.image(&id)?.ok_or_else(|| ResolveError::NotFound(text.to_owned()).into());
     }
@@ -72,9 +111,12 @@ pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
         .with_context(|| format!("Error parsing reference: \"{target}\" is not a valid repository/tag"))?;
     anyhow::ensure!(target.digest().is_none(), "refusing to create a tag with a digest reference");
     let target = name_of(&target);
+    let image = resolve(store, source)?;
     // A removal of the image happens before or after, not between these lines.
     let _gc = store.lock("gc", Mode::Shared)?;
-    let image = resolve(store, source)?;
+    if store.image(&image.id)?.is_none() {
+        return Err(ResolveError::NotFound(source.to_owned()).into());
+    }
     // The digest that a registry knows the image by goes with the name only if the name had it already.
     store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: image.manifest })?;
     store.rebuild_index()?;

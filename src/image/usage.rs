@@ -50,10 +50,12 @@ enum Piece {
 pub fn usage(store: &Store, used: &BTreeSet<Digest>, held: &BTreeSet<Digest>) -> Result<Usage> {
     let mut sizes: BTreeMap<Piece, u64> = BTreeMap::new();
     for (digest, size) in store.blobs()? {
+        // What other stores lend takes nothing here.
+        let size = if store.blob_path(&digest).is_symlink() { 0 } else { size };
         sizes.insert(Piece::Blob(digest), size);
     }
     for layers in store.all_layers()? {
-        for diff_id in layers.list()? {
+        for diff_id in layers.list()?.into_iter().filter(|diff_id| !layers.dir(diff_id).is_symlink()) {
             let size = layers.record(&diff_id).ok().flatten().map_or(0, |record| record.size);
             *sizes.entry(Piece::Layer(diff_id)).or_default() += size;
         }
@@ -97,7 +99,9 @@ pub fn usage(store: &Store, used: &BTreeSet<Digest>, held: &BTreeSet<Digest>) ->
 fn pieces(store: &Store, record: &ImageRecord) -> BTreeSet<Piece> {
     let mut pieces: BTreeSet<Piece> = record.layers.iter().map(|layer| Piece::Layer(*layer)).collect();
     pieces.extend([record.id, record.manifest].map(Piece::Blob));
-    pieces.extend(layer_blobs(store, record).unwrap_or_default().into_iter().map(Piece::Blob));
+    pieces.extend(
+        layer_blobs(store, record).unwrap_or_default().into_iter().map(|(blob, _)| Piece::Blob(blob)),
+    );
     pieces
 }
 

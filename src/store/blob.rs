@@ -35,8 +35,7 @@ impl Store {
 
     /// Loads a manifest, index or image configuration.
     pub fn read_document(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let file =
-            self.open_blob(digest)?.with_context(|| format!("blob {digest} is missing from the store"))?;
+        let file = self.open_blob(digest)?.ok_or_else(|| self.missing(digest))?;
         let mut bytes = Vec::new();
         file.take(DOCUMENT_LIMIT + 1)
             .read_to_end(&mut bytes)

@@ -133,6 +133,7 @@ impl Store {
         let target = self.blob_path(digest);
         fs::File::open(staged)
             .and_then(|file| file.sync_data())
+            .and_then(|()| super::borrow::lend(staged, target.parent().unwrap_or(&target)))
             .and_then(|()| fs::rename(staged, &target))
             .with_context(|| format!("replace blob {digest}"))
     }

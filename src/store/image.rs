@@ -55,10 +55,11 @@ impl Store {
         self.rebuild_index()
     }
 
-    /// Removes an image's record. Its names are removed first, its content by the next sweep.
+    /// Removes an image's record. Its names are removed first, its content by the next sweep. Call
+    /// [`Store::rebuild_index`] after the last change of a command.
     pub fn remove_image(&self, id: &Digest) -> Result<()> {
         match fs::remove_file(self.image_path(id)) {
-            Ok(()) => self.rebuild_index(),
+            Ok(()) => Ok(()),
             Err(error) if absent(&error) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("remove the record of image {id}")),
         }

@@ -91,18 +91,33 @@ impl Layers {
 
     /// Returns the trees of layers that are given lowest first, topmost first, as they are mounted. A layer
     /// whose root is opaque hides all below it, which overlayfs does not look for in a root.
-    pub fn stack(&self, diff_ids: &[Digest]) -> Vec<PathBuf> {
+    pub fn stack(&self, diff_ids: &[Digest]) -> Result<Vec<PathBuf>> {
         let mut trees = Vec::with_capacity(diff_ids.len());
         for diff_id in diff_ids.iter().rev() {
             let tree = self.tree(diff_id);
             let mut value = [0; 1];
             let opaque = rustix::fs::lgetxattr(&tree, "user.overlay.opaque", &mut value[..]);
+            if opaque == Err(rustix::io::Errno::NOENT) {
+                return Err(self.missing(diff_id));
+            }
             trees.push(tree);
             if opaque == Ok(1) && value == *b"y" {
                 break;
             }
         }
-        trees
+        Ok(trees)
+    }
+
+    /// Returns why a layer cannot be used, in words for people.
+    fn missing(&self, diff_id: &Digest) -> anyhow::Error {
+        match fs::read_link(self.dir(diff_id)) {
+            Ok(lent) => anyhow::anyhow!(
+                "layer {diff_id} was borrowed and is not there any more ({}): \"system check --repair\" brings it \
+                 back",
+                lent.display()
+            ),
+            Err(_) => anyhow::anyhow!("layer {diff_id} is missing: \"system check --repair\" brings it back"),
+        }
     }
 
     /// Tells whether the layer is there. If it is, it is whole.

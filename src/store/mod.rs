@@ -35,6 +35,7 @@
 //!    and are synced one by one, unless the container is to be removed when it ends.
 
 mod blob;
+mod borrow;
 mod check;
 mod claim;
 mod image;
@@ -76,13 +77,15 @@ const FORMAT: u32 = 1;
 pub struct Store {
     root: PathBuf,
     runtime: PathBuf,
+    /// The roots of stores that it borrows from.
+    additional: Vec<PathBuf>,
 }
 
 impl Store {
     /// Opens the store at `root`, laying it out if it is new. `runtime` is made when something is first
     /// put there.
     pub fn open(root: &Path, runtime: &Path) -> Result<Self> {
-        let store = Self { root: root.to_owned(), runtime: runtime.to_owned() };
+        let store = Self { root: root.to_owned(), runtime: runtime.to_owned(), additional: Vec::new() };
         match fs::read_to_string(root.join("version")) {
             Ok(text) => store.check_version(&text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => store.lay_out()?,
@@ -106,15 +109,16 @@ impl Store {
 
     /// Makes the directories; `version` comes last, so that its presence means that all is there.
     fn lay_out(&self) -> Result<()> {
-        let make = |path: PathBuf| {
+        let make = |path: &Path| {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(&path)
+                .create(path)
                 .with_context(|| format!("create {}", path.display()))
         };
-        make(self.root.clone())?;
+        make(&self.root)?;
         for name in [
+            "blobs",
             "blobs/sha256",
             "images",
             "refs",
@@ -126,7 +130,11 @@ impl Store {
             "staging",
             "locks",
         ] {
-            make(self.root.join(name))?;
+            let path = self.root.join(name);
+            make(&path)?;
+            if matches!(name, "blobs" | "blobs/sha256" | "images" | "refs") {
+                borrow::open_like(&path, &self.root).with_context(|| format!("open {name} to others"))?;
+            }
         }
         self.write_new("oci-layout", check::LAYOUT)?;
         self.write_new(
@@ -143,7 +151,9 @@ impl Store {
             return Ok(());
         }
         let temporary = self.root.join("staging").join(format!("{name}.{}", staged::random_name()));
-        fs::write(&temporary, bytes).with_context(|| format!("write {}", temporary.display()))?;
+        fs::write(&temporary, bytes)
+            .and_then(|()| borrow::lend(&temporary, &self.root))
+            .with_context(|| format!("write {}", temporary.display()))?;
         fs::rename(&temporary, &path).with_context(|| format!("write {}", path.display()))
     }
 

@@ -47,6 +47,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     let temporary = path.with_file_name(name);
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        super::borrow::lend(&temporary, path.parent().unwrap_or(path))?;
         file.write_all(bytes)?;
         if sync {
             file.sync_data()?;

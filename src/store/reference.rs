@@ -93,6 +93,11 @@ impl Store {
         // A concurrent removal of the last other name here may take the directory away between the two.
         for attempt in 0.. {
             fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+            let refs = self.refs_dir();
+            for dir in parent.ancestors().take_while(|dir| *dir != refs) {
+                // One that is being removed meanwhile is made again below.
+                let _ = super::borrow::open_like(dir, &refs);
+            }
             match replace_json_synced(&path, record) {
                 Err(error) if attempt < 8 && error.root_cause().downcast_ref().is_some_and(absent) => {}
                 other => return other,

@@ -98,9 +98,12 @@ pub fn remove_trees(paths: Vec<PathBuf>) {
     }
 }
 
-/// Returns the directories in a directory; itself if there is none, or if it cannot be read. The trees belong
-/// to nobody any more, so nothing in them changes meanwhile.
+/// Returns the directories in a directory; itself if there is none, if it cannot be read, or if it is a link to
+/// somewhere else. The trees belong to nobody any more, so nothing in them changes meanwhile.
 fn take_apart(dir: PathBuf) -> Vec<PathBuf> {
+    if dir.is_symlink() {
+        return vec![dir];
+    }
     let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
     let below: Vec<PathBuf> = fs::read_dir(&dir)
         .map(|entries| entries.flatten().filter(is_directory).map(|entry| entry.path()).collect())

@@ -35,7 +35,9 @@ impl Store {
         if target.exists() {
             return fs::remove_file(staged).with_context(|| format!("remove {}", staged.display()));
         }
-        fs::rename(staged, &target).with_context(|| format!("publish blob {digest}"))
+        super::borrow::lend(staged, target.parent().unwrap_or(&target))
+            .and_then(|()| fs::rename(staged, &target))
+            .with_context(|| format!("publish blob {digest}"))
     }
 }
 

@@ -63,7 +63,8 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
         if digest.is_none_or(|digest| keep.blobs.contains(&digest)) {
             continue;
         }
-        let bytes = fs::metadata(&path).map_or(0, |meta| meta.len());
+        // What is borrowed takes nothing.
+        let bytes = fs::symlink_metadata(&path).map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 });
         if graves.bury(&path) || fs::remove_file(&path).is_ok() {
             freed.blobs += 1;
             freed.bytes += bytes;
@@ -71,7 +72,11 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
     }
     for layers in store.all_layers()? {
         for digest in layers.list()?.into_iter().filter(|digest| !keep.layers.contains(digest)) {
-            let size = layers.record(&digest).ok().flatten().map_or(0, |record| record.size);
+            let size = if layers.dir(&digest).is_symlink() {
+                0
+            } else {
+                layers.record(&digest).ok().flatten().map_or(0, |record| record.size)
+            };
             // Out of sight in one step; a crash in the middle of the removal leaves staging, not half a layer.
             if graves.bury(&layers.dir(&digest)) {
                 *freed.layers.entry(digest).or_default() += size;

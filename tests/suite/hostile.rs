@@ -8,6 +8,7 @@ use tar::EntryType;
 
 use crate::support::harness::{Test, tests};
 use crate::support::image::{Compression, gzip};
+use crate::support::registry::Registry;
 use crate::support::{Image, Layer, Meta, Need, Sandbox, needs};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -30,6 +31,7 @@ pub(crate) const TESTS: &[Test] = tests![
     an_opaque_root_hides_all_below,
     names_need_not_be_text,
     many_layers_need_few_descriptors,
+    a_full_disk_at_every_step_leaves_a_sound_store,
 ];
 
 /// Everything in the store by path, but for what changes at every command.
@@ -412,4 +414,46 @@ fn many_layers_need_few_descriptors() {
     );
     let outcome = sandbox.command([&script]).shell().run();
     outcome.success().stdout_contains("129\nxx");
+}
+
+fn a_full_disk_at_every_step_leaves_a_sound_store() {
+    needs(Need::Root);
+    let registry = Registry::start();
+    let mut image = Image::busybox();
+    for n in 0..3 {
+        image = image.layer(&Layer::new().file(&format!("/{n}"), vec![b'0' + n; 300_000]));
+    }
+    let blobs = image.blobs();
+    for blob in blobs.layers.iter().chain([&blobs.config]) {
+        registry.blob(blob.bytes.clone());
+    }
+    registry.manifest("team/box", "v1", &blobs.manifest.media_type, blobs.manifest.bytes);
+    let reference = format!("{}/team/box:v1", registry.host());
+    let small = Image::scratch().layer(&Layer::new().file("/x", "x")).docker_archive("small:1");
+    let mut pulled = 0;
+    for kilobytes in [400, 1000, 1600, 2200, 2800, 3400, 4000, 4600, 5200, 8000] {
+        let sandbox = Sandbox::new();
+        let small = sandbox.file("small.tar", &small);
+        let script = format!(
+            "c=$0; $c load -q -i {small} >&2 || exit 10; \
+             $c pull -q {reference}; pulled=$?; \
+             $c system check || exit 11; \
+             dd if=/dev/zero of=data/filler bs=4k 2>/dev/null; \
+             $c system check || exit 12; \
+             $c load -q -i {small} >&2; \
+             $c system check || exit 13; \
+             $c rmi small:1 >&2 || exit 14; \
+             $c image prune -af >&2 || exit 15; \
+             [ -z \"$(find data/coracle/blobs data/coracle/images -type f)\" ] || exit 16; \
+             rm data/filler; \
+             $c system check || exit 17; \
+             $c load -q -i {small} >&2 || exit 18; \
+             $c system check || exit 19; \
+             echo sound $pulled"
+        );
+        let outcome = sandbox.command([&script]).shell().small_disk(kilobytes << 10).run();
+        outcome.success().stdout_contains("sound ");
+        pulled += usize::from(outcome.text().ends_with("sound 0"));
+    }
+    assert!((1..10).contains(&pulled), "{pulled} of the disks had room for the image");
 }

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod additional;
 mod architecture;
 mod archive;
 mod check;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("inspect", inspect::TESTS),
         ("images", images::TESTS),
         ("check", check::TESTS),
+        ("additional", additional::TESTS),
         ("df", df::TESTS),
         ("prune", prune::TESTS),
         ("archive", archive::TESTS),

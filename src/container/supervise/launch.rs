@@ -98,7 +98,7 @@ impl Launch<'_> {
     fn rootfs(&self) -> Result<RootFs> {
         let layers = self.store.layers(&self.config.map);
         let upper = self.dir.join("upper");
-        let lower = layers.stack(&self.config.layers);
+        let lower = layers.stack(&self.config.layers)?;
         let Some(top) = lower.first() else {
             // An image without layers: the writable directory is all there is.
             return Ok(RootFs::Directory(upper));

@@ -244,14 +244,16 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(check: &'a Check<'a>) -> Result<Self> {
         let store = check.store;
-        let staged = store.stage().ok();
-        if let Some(staged) = &staged {
+        let mut staged = store.stage().ok();
+        if let Some(held) = &staged {
             let mut pin = Pin::default();
             pin.blobs.extend(store.blobs()?.into_iter().map(|(digest, _)| digest));
             for layers in store.all_layers()? {
                 pin.layers.extend(layers.list()?);
             }
-            staged.pin(store, &pin)?;
+            if held.pin(store, &pin).is_err() {
+                staged = None;
+            }
         }
         Ok(Self {
             check,

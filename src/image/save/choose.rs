@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Format, Piece, Saving};
 use crate::image::list::familiar;
 use crate::image::manifest::{Document, Manifest, parse};
-use crate::image::resolve::{name_of, resolve};
+use crate::image::resolve::{ResolveError, name_of, resolve};
 use crate::oci::{Digest, Platform, Reference, familiar_repository};
 use crate::store::{ImageRecord, Name, Pin, Store};
 
@@ -139,16 +139,18 @@ fn meant(store: &Store, text: &str) -> Result<Vec<(ImageRecord, Option<Named>)>>
     if reference.tag().is_some() || reference.digest().is_some() {
         let name = name_of(&reference);
         let image = resolve(store, text)?;
-        let target = store.get_ref(&name)?.map(|record| record.target);
+        let target = store.find_ref(&name)?.map(|record| record.target);
         return Ok(vec![(image, target.map(|target| (name, target)))]);
     }
     let mut found = Vec::new();
-    for (name, record) in store.refs()? {
-        if name.repository == reference.repository()
-            && name.tag().is_some()
-            && let Some(image) = store.image(&record.id)?
-        {
-            found.push((image, Some((name, record.target))));
+    for (name, record) in store.all_refs()? {
+        if name.repository == reference.repository() && name.tag().is_some() {
+            // A name of this store without its image means nothing; one of another store brings it here.
+            match resolve(store, &name.to_string()) {
+                Ok(image) => found.push((image, Some((name, record.target)))),
+                Err(error) if error.is::<ResolveError>() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     if found.is_empty() {
@@ -214,10 +216,8 @@ impl Choice<'_> {
                 Piece::Layer(digest, _) if self.store.blob_size(digest).is_some() => {
                     *piece = Piece::Blob(*digest);
                 }
-                Piece::Blob(digest) => {
-                    self.store
-                        .blob_size(digest)
-                        .with_context(|| format!("blob {digest} is missing from the store"))?;
+                Piece::Blob(digest) if self.store.blob_size(digest).is_none() => {
+                    return Err(self.store.missing(digest));
                 }
                 _ => {}
             }

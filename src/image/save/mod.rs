@@ -156,10 +156,7 @@ impl Saving<'_> {
     }
 
     fn blob(&self, digest: &Digest) -> Result<(File, u64)> {
-        let file = self
-            .store
-            .open_blob(digest)?
-            .with_context(|| format!("blob {digest} is missing from the store"))?;
+        let file = self.store.open_blob(digest)?.ok_or_else(|| self.store.missing(digest))?;
         let size = file.metadata().with_context(|| format!("look at blob {digest}"))?.len();
         Ok((file, size))
     }

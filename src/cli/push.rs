@@ -1,5 +1,7 @@
 //! `push`: an image to a registry.
 
+use std::cell::OnceCell;
+
 use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches};
 
@@ -7,9 +9,10 @@ use super::access::client_of;
 use super::create::platform;
 use super::grammar::{Arity, Rules};
 use super::progress::{Out, Reporter};
+use super::pull::enter;
 use super::session::Session;
 use super::tree::Spec;
-use crate::image::{self, PushProgress, Quiet};
+use crate::image::{self, Mapping, PushProgress, Quiet};
 use crate::oci::Reference;
 
 /// `push`
@@ -57,7 +60,7 @@ fn run(args: &PushArgs, session: &Session) -> Result<u8> {
         Session::print(&format!("The push refers to repository [{}]\n", reference.repository()))?;
     }
     let platform = platform(session, args.platform.as_deref())?.filter(|_| args.platform.is_some());
-    let store = session.store()?;
+    let store = session.image_store()?;
     let known = image::tags(store, &reference)?;
     if known.is_empty() {
         // Docker's words, and as with Docker not those of its daemon.
@@ -70,10 +73,18 @@ fn run(args: &PushArgs, session: &Session) -> Result<u8> {
         vec![reference.clone().with_default_tag()]
     };
     let client = client_of(session, &reference)?;
+    let entered = OnceCell::new();
+    let entering = || -> Result<Mapping> {
+        if let Some((_, mapping)) = entered.get() {
+            return Ok(Mapping::clone(mapping));
+        }
+        let now = enter(session)?;
+        Ok(entered.get_or_init(|| now).1.clone())
+    };
     for reference in &wanted {
         let reporter = Reporter::new(Out::Stdout);
         let progress: &dyn PushProgress = if args.quiet { &Quiet } else { &reporter };
-        let pushed = image::push(store, &client, reference, platform.as_ref(), progress)?;
+        let pushed = image::push(store, &client, reference, platform.as_ref(), &entering, progress)?;
         reporter.finish();
         if !args.quiet {
             let tag = reference.tag().unwrap_or("latest");

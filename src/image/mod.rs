@@ -12,6 +12,7 @@ mod change;
 mod check;
 mod compression;
 mod config;
+mod content;
 mod credentials;
 mod event;
 mod fetch;

@@ -1,26 +1,26 @@
 //! An image sent to a registry.
 //!
 //! What is sent is what the store has, byte for byte, so that digests stay: blobs are kept as they were pulled and
-//! go from the file to the connection, without a second hash. Everything that a manifest names goes before it,
-//! and it goes before its name.
+//! go from the file to the connection, without a second hash. A layer that has no blob, but is known by the digest of
+//! its archive, is packed ([`content`](super::content)). Everything that a manifest names goes before it, and it
+//! goes before its name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::config::Configuration;
+use super::content::{Content, Packing, Place};
+use super::intake::Mapping;
 use super::manifest::{Document, parse};
-use super::resolve::name_of;
+use super::resolve::{name_of, resolve};
 use crate::oci::{Digest, Platform, Reference};
-use crate::registry::{Client, Source, Upload, Uploaded};
-use crate::store::{Name, Pin, RefRecord, Selector, Store};
+use crate::registry::{Client, Upload, Uploaded};
+use crate::store::{Name, Pin, RefRecord, Selector, Staged, Store};
 
 /// How many blobs are sent side by side: Docker's number for uploads.
 const PARALLEL: usize = 5;
@@ -107,36 +107,37 @@ struct Cargo {
 
 /// Returns the tags of the repository of `reference` that the store knows, sorted.
 pub fn tags(store: &Store, reference: &Reference) -> Result<Vec<String>> {
-    let names = store.refs()?.into_iter().map(|(name, _)| name);
+    let names = store.all_refs()?.into_iter().map(|(name, _)| name);
     let here = names.filter(|name| name.repository == reference.repository());
     Ok(here.filter_map(|name| name.tag().map(str::to_owned)).collect())
 }
 
 /// Pushes what `reference`, which has a tag, means in the store. Of an image for several platforms, the store may
-/// have them all: then all go. Else, or with a `platform`, one goes.
+/// have them all: then all go. Else, or with a `platform`, one goes. `enter` takes the process into the ancestor user
+/// namespace; it is called, before there are threads, if a layer has to be packed.
 pub fn push(
     store: &Store,
     client: &Client,
     reference: &Reference,
     platform: Option<&Platform>,
+    enter: &dyn Fn() -> Result<Mapping>,
     progress: &dyn PushProgress,
 ) -> Result<Pushed> {
     let name = name_of(reference);
+    if store.get_ref(&name)?.is_none() && store.find_ref(&name)?.is_some() {
+        resolve(store, &name.to_string())?;
+    }
     let record =
-        store.get_ref(&name)?.with_context(|| format!("tag does not exist: {}", reference.familiar()))?;
+        store.find_ref(&name)?.with_context(|| format!("tag does not exist: {}", reference.familiar()))?;
     let staged = store.stage()?;
     let (cargo, part_of) = choose(store, &record, reference, platform)?;
     let blobs = cargo.blobs.iter().map(|(blob, _)| blob.digest);
     let papers = cargo.papers.iter().map(|paper| paper.digest);
-    staged.pin(store, &Pin { blobs: blobs.chain(papers).collect(), ..Pin::default() })?;
-    if let Some((lost, _)) = cargo.blobs.iter().find(|(blob, _)| !is_here(store, blob)) {
-        bail!(
-            "blob {} of {} is missing from the store: pull the image again",
-            lost.digest,
-            reference.familiar()
-        );
-    }
-    send(store, client, reference, &cargo.blobs, progress)?;
+    let layers = cargo.blobs.iter().filter(|(_, is_layer)| *is_layer).map(|(blob, _)| blob.digest);
+    let pin = Pin { blobs: blobs.chain(papers).collect(), layers: layers.collect(), ..Pin::default() };
+    staged.pin(store, &pin)?;
+    let places = places(store, &staged, reference, &cargo, enter)?;
+    send(store, client, reference, &cargo.blobs, &places, progress)?;
     let (last, before) = cargo.papers.split_last().context("nothing is to be sent")?;
     for paper in before {
         client.put_manifest(&reference.with_digest(paper.digest), &paper.media_type, &paper.bytes)?;
@@ -154,6 +155,45 @@ pub fn push(
     }
     super::event::note_transfer(store, "push", reference, &record.id);
     Ok(Pushed { digest: last.digest, size: last.bytes.len() as u64, part_of })
+}
+
+/// Finds where the bytes of all blobs are.
+fn places(
+    store: &Store,
+    staged: &Staged,
+    reference: &Reference,
+    cargo: &Cargo,
+    enter: &dyn Fn() -> Result<Mapping>,
+) -> Result<BTreeMap<Digest, Place>> {
+    let mut mapping = None;
+    let mut places = BTreeMap::new();
+    for (blob, is_layer) in &cargo.blobs {
+        let place = if is_here(store, blob) {
+            Place::File(store.blob_path(&blob.digest))
+        } else {
+            if !*is_layer || !is_unpacked(store, &blob.digest)? {
+                return Err(store.missing(&blob.digest).context(format!("push {}", reference.familiar())));
+            }
+            let Mapping { key, owners } = match mapping.clone() {
+                Some(mapping) => mapping,
+                None => mapping.insert(enter()?).clone(),
+            };
+            let layers = store.layers(&key);
+            if !layers.has(&blob.digest) {
+                bail!("pack layer {}: it is unpacked under another mapping of user ids", blob.digest);
+            }
+            Place::Tree(Packing {
+                tree: layers.tree(&blob.digest),
+                owners,
+                diff_id: blob.digest,
+                size: blob.size,
+                file: staged.path(&blob.digest.hex()),
+                done: OnceLock::new(),
+            })
+        };
+        places.insert(blob.digest, place);
+    }
+    Ok(places)
 }
 
 /// Decides what goes.
@@ -213,7 +253,7 @@ fn collect(store: &Store, digest: Digest, told: &str, depth: usize, cargo: &mut 
     for layer in listed.layers {
         // What its maker keeps elsewhere is not ours to send.
         if layer.urls.is_empty() {
-            whole &= is_here(store, &layer);
+            whole &= is_here(store, &layer) || is_unpacked(store, &layer.digest)?;
             cargo.blobs.push((layer, true));
         }
     }
@@ -234,6 +274,11 @@ fn collect(store: &Store, digest: Digest, told: &str, depth: usize, cargo: &mut 
 
 fn is_here(store: &Store, blob: &Listing) -> bool {
     store.blob_size(&blob.digest) == Some(blob.size)
+}
+
+/// Tells whether a layer is known by the digest of its archive, and unpacked: then its blob can be made.
+fn is_unpacked(store: &Store, digest: &Digest) -> Result<bool> {
+    Ok(store.all_layers()?.iter().any(|layers| layers.has(digest)))
 }
 
 /// Returns the repositories of the same registry that it is known to have blobs in: what was pulled from there,
@@ -268,6 +313,7 @@ fn send(
     client: &Client,
     reference: &Reference,
     blobs: &[(Listing, bool)],
+    places: &BTreeMap<Digest, Place>,
     progress: &dyn PushProgress,
 ) -> Result<()> {
     let sources = sources(store, reference)?;
@@ -290,7 +336,8 @@ fn send(
             let Some((blob, is_layer)) = work.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let progress = is_layer.then_some(progress);
             let from = sources.get(&blob.digest).map_or(&[][..], Vec::as_slice);
-            if let Err(error) = one(store, client, reference, blob, from, progress, &stop) {
+            let place = &places[&blob.digest];
+            if let Err(error) = one(place, client, reference, blob, from, progress, &stop) {
                 stop.store(true, Ordering::Relaxed);
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -310,7 +357,7 @@ fn send(
 }
 
 fn one(
-    store: &Store,
+    place: &Place,
     client: &Client,
     reference: &Reference,
     blob: &Listing,
@@ -319,7 +366,7 @@ fn one(
     stop: &AtomicBool,
 ) -> Result<()> {
     let id = blob.digest.short();
-    let source = Content { path: store.blob_path(&blob.digest), id: &id, size: blob.size, progress, stop };
+    let source = Content { place, id: &id, size: blob.size, progress, stop };
     let upload = Upload { digest: blob.digest, size: blob.size, source: &source, from };
     let uploaded = client.upload_blob(reference, &upload)?;
     if let Some(progress) = progress {
@@ -331,41 +378,4 @@ fn one(
         progress.step(&id, step);
     }
     Ok(())
-}
-
-/// A blob of the store that is sent.
-struct Content<'a> {
-    path: PathBuf,
-    id: &'a str,
-    size: u64,
-    progress: Option<&'a dyn PushProgress>,
-    stop: &'a AtomicBool,
-}
-
-impl Source for Content<'_> {
-    fn open(&self, offset: u64) -> io::Result<Box<dyn Read + '_>> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Box::new(Counted { file, position: offset, content: self }))
-    }
-}
-
-struct Counted<'a> {
-    file: File,
-    position: u64,
-    content: &'a Content<'a>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.content.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("another layer failed"));
-        }
-        let count = self.file.read(buffer)?;
-        self.position += count as u64;
-        if let Some(progress) = self.content.progress {
-            progress.step(self.content.id, PushStep::Pushing(self.position, self.content.size));
-        }
-        Ok(count)
-    }
 }

@@ -10,6 +10,7 @@ use rustix::fs::{CWD, RenameFlags};
 use super::{Connect, Fix, Round};
 use crate::image::config::Configuration;
 use crate::image::manifest::{Document, Manifest, parse};
+use crate::image::pack::{self, Tree};
 use crate::oci::{Digest, Hasher, Reference};
 use crate::store::{Broken, Derived, ImageRecord, Mode, Store};
 
@@ -50,9 +51,13 @@ impl Round<'_> {
         }
     }
 
-    /// Fetches a blob again, from where the names that lead to it say it came from.
+    /// Makes a blob again from the layer that was unpacked from it, or fetches it, from where the names that lead to
+    /// it say it came from.
     fn blob(&self, digest: &Digest, connect: &Connect<'_>) -> Result<String> {
         let Some(wanted) = self.wanted.get(digest) else { bail!("no image has it") };
+        if self.pack(digest).unwrap_or(false) {
+            return Ok("packed anew from its unpacked layer".to_owned());
+        }
         let names = self
             .refs
             .iter()
@@ -77,6 +82,25 @@ impl Round<'_> {
             Some(error) => Err(error),
             None => bail!("none of its images has a name that leads to a registry"),
         }
+    }
+
+    /// Packs a layer that is known by the digest of its archive; tells whether it came to the same archive, which
+    /// it does if the archive was made here.
+    fn pack(&self, digest: &Digest) -> Result<bool> {
+        let tree = self.store.layers(&self.check.mapping.key).tree(digest);
+        if !tree.is_dir() {
+            return Ok(false);
+        }
+        let staged = self.store.stage()?;
+        let path = staged.path("blob");
+        let mut file = File::create_new(&path).with_context(|| format!("create {}", path.display()))?;
+        let packed =
+            Tree::open(&tree).and_then(|tree| pack::layer(&tree, self.check.mapping.owners, &mut file))?;
+        if packed.diff_id != *digest {
+            return Ok(false);
+        }
+        self.store.replace_blob(&path, digest)?;
+        Ok(true)
     }
 
     fn fetch(&self, digest: &Digest, repository: &str, connect: &Connect<'_>) -> Result<()> {

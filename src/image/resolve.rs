@@ -117,12 +117,28 @@ pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
     if store.image(&image.id)?.is_none() {
         return Err(ResolveError::NotFound(source.to_owned()).into());
     }
-    // The digest that a registry knows the image by goes with the name only if the name had it already.
-    store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: image.manifest })?;
+    // An image of an index stays one of it, so that the index can be pushed under the new name.
+    let known = target_of(store, source, &image)?;
+    store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: known })?;
     store.rebuild_index()?;
     let labels = event::labels(store, &image.id);
     event::note(store, "tag", &image.id.to_string(), &super::familiar(&target), labels);
     Ok(())
+}
+
+/// Returns the digest that `source` knows `image` by: of the index that the name stands for, or that all names of the
+/// image stand for if it is said by its id; else of its manifest.
+fn target_of(store: &Store, source: &str, image: &ImageRecord) -> Result<Digest> {
+    let reference = Reference::parse(source).map(Reference::with_default_tag);
+    if let Ok(reference) = reference
+        && let Some(record) = store.find_ref(&name_of(&reference))?.filter(|record| record.id == image.id)
+    {
+        return Ok(record.target);
+    }
+    let refs = store.all_refs()?.into_iter();
+    let mut targets = refs.filter(|(_, record)| record.id == image.id).map(|(_, record)| record.target);
+    let first = targets.next().unwrap_or(image.manifest);
+    Ok(if targets.all(|target| target == first) { first } else { image.manifest })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::distribution::{Authority, Distribution};
 use crate::support::harness::{Test, tests};
@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[Test] = tests![
     mounts_what_another_repository_has,
     pushes_every_tag,
     pushes_every_platform_that_is_here,
+    packs_layers_that_have_no_blob,
+    a_new_name_stands_for_every_platform_too,
     what_cannot_be_pushed_is_an_error,
     an_upload_that_breaks_is_taken_up_again,
     a_registry_in_trouble_is_one_error,
@@ -155,9 +157,8 @@ fn pushes_every_tag() {
     other.run(["run", "--rm", &format!("{repository}:two"), "cat", "/x"]).stdout("two").success();
 }
 
-fn pushes_every_platform_that_is_here() {
-    needs(Need::Registry);
-    let registry = Distribution::start();
+/// Puts an image for two platforms into a registry, and returns its name, the entries of its index, and the index.
+fn multi(registry: &Distribution) -> (String, Vec<Value>, Blob) {
     let mut entries = Vec::new();
     for architecture in ["arm64", "amd64"] {
         let blobs = layer(architecture).architecture(architecture).blobs();
@@ -171,7 +172,13 @@ fn pushes_every_platform_that_is_here() {
     let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries });
     let index = Blob::new(media_type, serde_json::to_vec(&index).unwrap());
     registry.put_manifest("multi", "1", &index);
-    let reference = format!("{}/multi:1", registry.address());
+    (format!("{}/multi:1", registry.address()), entries, index)
+}
+
+fn pushes_every_platform_that_is_here() {
+    needs(Need::Registry);
+    let registry = Distribution::start();
+    let (reference, entries, index) = multi(&registry);
     let sandbox = Sandbox::new();
     sandbox.run(["pull", "-q", "--platform", "linux/amd64", &reference]).success();
     let part = sandbox.run(["push", &reference]);
@@ -189,6 +196,80 @@ fn pushes_every_platform_that_is_here() {
     assert_eq!(told(&whole.success().stderr("").lines()).0, index.digest);
     let one = sandbox.run(["push", "--platform", "linux/amd64", &reference]);
     assert_eq!(told(&one.success().lines()).0, entries[1]["digest"].as_str().unwrap());
+}
+
+fn a_new_name_stands_for_every_platform_too() {
+    needs(Need::Registry);
+    let registry = Distribution::start();
+    let (reference, entries, index) = multi(&registry);
+    let sandbox = Sandbox::new();
+    let id = || sandbox.run(["inspect", "-f", "{{.Id}}", &reference]).success().text().trim().to_owned();
+    let name = |tag: &str| format!("{}/other:{tag}", registry.address());
+    sandbox.run(["pull", "-q", "--platform", "linux/amd64", &reference]).success();
+    sandbox.run(["tag", &reference, &name("part")]).success();
+    sandbox.run(["tag", &id(), &name("id")]).success();
+    for tag in ["part", "id"] {
+        let part = sandbox.run(["push", &name(tag)]);
+        assert_eq!(told(&part.success().lines()).0, entries[1]["digest"].as_str().unwrap());
+        part.stderr_contains(&format!("single-platform image was pushed\n{} -> ", index.digest));
+    }
+    sandbox.run(["tag", &name("part"), &name("twice")]).success();
+    // With the other platform's image here, all of it goes.
+    sandbox.run(["pull", "-q", "--platform", "linux/arm64", &reference]).success();
+    let whole = sandbox.run(["push", &name("twice")]);
+    assert_eq!(told(&whole.success().stderr("").lines()).0, index.digest);
+    let digests = sandbox.run(["inspect", "-f", "{{json .RepoDigests}}", &name("twice")]).success().json();
+    assert!(
+        digests
+            .as_array()
+            .unwrap()
+            .contains(&json!(name("twice").replace(":twice", &format!("@{}", index.digest))))
+    );
+    sandbox.run(["images", "--digests"]).success().stdout_contains(&index.digest);
+    sandbox
+        .run(["manifest", "inspect", "--insecure", &name("twice")])
+        .success()
+        .stdout_contains(entries[0]["digest"].as_str().unwrap());
+    let other = Sandbox::new();
+    other.run(["pull", "-q", "--platform", "linux/arm64", &name("twice")]).success();
+    crate::check::clean(&sandbox);
+}
+
+fn packs_layers_that_have_no_blob() {
+    needs(Need::Registry);
+    let registry = Distribution::start();
+    let sandbox = Sandbox::new().image("thing", |layer| layer.file("/x", "x\n").dir("/d").symlink("/l", "x"));
+    // An archive made here is made again the same.
+    sandbox.run(["create", "--name", "cc", "thing"]).success();
+    sandbox.run(["export", "-o", "flat.tar", "cc"]).success();
+    let reference = format!("{}/flat:1", registry.address());
+    sandbox.run(["import", "flat.tar", &reference]).success();
+    let layer = |of: &str| sandbox.run(["inspect", "-f", "{{index .RootFS.Layers 0}}", of]).success().text();
+    let path =
+        |of: &str| sandbox.store().join("blobs/sha256").join(layer(of).trim().trim_start_matches("sha256:"));
+    fs::remove_file(path(&reference)).unwrap();
+    let outcome = sandbox.run(["push", &reference]);
+    outcome.success().stdout_contains(": Pushed\n");
+    assert!(!path(&reference).exists());
+    sandbox.run(["save", "-o", "saved.tar", &reference]).success();
+    let other = Sandbox::new();
+    other.run(["pull", "-q", &reference]).success();
+    other.run(["run", "--rm", &reference, "cat", "/l"]).stdout("x\n").success();
+    sandbox
+        .run(["system", "check", "--repair"])
+        .success()
+        .stdout_contains("packed anew from its unpacked layer");
+    crate::check::clean(&sandbox);
+    // One of another maker may not be: then nothing goes, and it is said why.
+    let foreign = format!("{}/foreign:1", registry.address());
+    sandbox.run(["tag", "thing", &foreign]).success();
+    let lost = path(&foreign);
+    let kept = fs::read(&lost).unwrap();
+    fs::remove_file(&lost).unwrap();
+    let outcome = sandbox.run(["push", &foreign]);
+    outcome.code(1).stderr_contains("its files are not the archive that it was made from");
+    fs::write(&lost, kept).unwrap();
+    crate::check::clean(&sandbox);
 }
 
 fn what_cannot_be_pushed_is_an_error() {

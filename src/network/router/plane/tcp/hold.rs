@@ -11,7 +11,7 @@ use rustix::net::SocketFlags;
 use super::super::event::{Events, Fate, Source, Turn};
 use super::packet::{Ends, parse_opening};
 use super::relay::{self, Opening, Waiting};
-use super::{Answer, HasTcp, is_short, set_relayed, socket};
+use super::{Answer, HasTcp, Known, Stage, is_short, set_relayed, socket};
 use crate::sys::inet::{self, Family};
 
 /// Connections accepted before others get their turn.
@@ -28,14 +28,14 @@ const BACKLOG: i32 = 65_535;
 pub fn hold<W: HasTcp>(turn: &mut Turn<'_, W>, packet: u32, bytes: &[u8]) {
     let answer = match parse_opening(bytes) {
         None => Answer::Silence,
-        Some(ends) => match turn.world.tcp().expected.get(&ends) {
+        Some(opening) => match turn.world.tcp().known(&opening) {
             // Sent again before the listener had room for it.
-            Some(expected) if expected.granted => Answer::Granted,
-            // Sent again while the first is held.
-            Some(_) => Answer::Silence,
-            None => match connect(turn, &ends) {
+            Some(Stage::Granted) => Answer::Granted,
+            // Sent again while the first was held; we may read it when that has become a connection.
+            Some(Stage::Held | Stage::Accepted) => Answer::Silence,
+            None => match connect(turn, &opening.ends) {
                 Ok((socket, account)) => {
-                    let waiting = Waiting::Packet(packet, ends);
+                    let waiting = Waiting::Packet(packet, opening);
                     match relay::open(turn, Opening { account, socket, waiting }) {
                         Ok(()) => return,
                         Err(answer) => answer,
@@ -98,8 +98,7 @@ impl Arrivals {
         let Ok(Ok(destination)) = local else { return };
         let ends = Ends { source, destination };
         let tcp = turn.world.tcp();
-        if let Some(expected) = tcp.expected.get(&ends) {
-            let key = expected.key;
+        if let Some(Known { key, stage: Stage::Held | Stage::Granted, .. }) = tcp.known.get(&ends).copied() {
             tcp.arrived.insert(key, near);
             turn.poke(key);
             return;

@@ -21,7 +21,8 @@
 //!
 //! So the container sees the answer of the other side, at the time of that answer. The listener in `R` is
 //! transparent: the accepted socket's own address is the one that the container asked for. A SYN that is sent
-//! again while the first is held is dropped. What was granted and is not accepted within [`ACCEPT`] (the
+//! again while the first is held is dropped, also when it is read only after that one has become a connection:
+//! it is known by its sequence number. What was granted and is not accepted within [`ACCEPT`] (the
 //! container has given up meanwhile) is closed. Without nfqueue nothing is held: a connection arrives that
 //! nobody has opened, and it is opened then; if that fails, the container sees a reset.
 //!
@@ -120,11 +121,23 @@ type Route = Box<dyn Fn(&Ends) -> Result<SocketAddr, Answer>>;
 /// Answers a held packet.
 type Verdict = Box<dyn FnMut(u32, Answer)>;
 
-/// A connection for which a socket will be accepted.
+/// A connection that began with a held packet.
 #[derive(Debug, Clone, Copy)]
-struct Expected {
+struct Known {
     key: Key,
-    granted: bool,
+    sequence: u32,
+    stage: Stage,
+}
+
+/// How far a connection is that began with a held packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its packet waits.
+    Held,
+    /// Its packet has gone on; the socket is still to be accepted.
+    Granted,
+    /// It has its socket.
+    Accepted,
 }
 
 /// The tables of TCP in one loop.
@@ -133,8 +146,8 @@ pub struct Tcp {
     accounts: Accounts,
     route: Route,
     verdict: Verdict,
-    /// Connections that are held or granted and not accepted yet.
-    expected: HashMap<Ends, Expected>,
+    /// Connections that began with a held packet.
+    known: HashMap<Ends, Known>,
     /// Sockets accepted for connections that wait for them.
     arrived: HashMap<Key, OwnedFd>,
     /// Listeners of published ports, by container.
@@ -159,10 +172,18 @@ impl Tcp {
             accounts: Accounts::new(limits),
             route: Box::new(route),
             verdict: Box::new(verdict),
-            expected: HashMap::new(),
+            known: HashMap::new(),
             arrived: HashMap::new(),
             doors: HashMap::new(),
         }
+    }
+
+    /// Returns how far the connection is that this packet asks for, if it did so before.
+    fn known(&self, opening: &packet::Opening) -> Option<Stage> {
+        let known = self.known.get(&opening.ends)?;
+        // What has a socket may be over in the container, which begins the next from the same port.
+        let is_another = known.stage == Stage::Accepted && known.sequence != opening.sequence;
+        (!is_another).then_some(known.stage)
     }
 
     /// Makes empty tables of a loop in which no container opens connections.

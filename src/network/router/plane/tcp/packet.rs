@@ -22,9 +22,19 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
+/// What the first packet of a connection says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Between whom the connection is to be.
+    pub ends: Ends,
+    /// Where the container begins to count its bytes: the same when the packet is sent again, and another one,
+    /// chosen at random, for the next connection between these ends.
+    pub sequence: u32,
+}
+
 /// Reads an IPv4 or IPv6 packet, from its first byte on, that opens a TCP connection. `None` for everything
 /// else: other protocols, other TCP packets, fragments, whatever is cut short or contradicts itself.
-pub fn parse_opening(packet: &[u8]) -> Option<Ends> {
+pub fn parse_opening(packet: &[u8]) -> Option<Opening> {
     let (source, destination, segment) = match packet.first()? >> 4 {
         4 => parse_ipv4(packet)?,
         6 => parse_ipv6(packet)?,
@@ -37,7 +47,9 @@ pub fn parse_opening(packet: &[u8]) -> Option<Ends> {
     }
     let source = SocketAddr::new(source, u16::from_be_bytes([header[0], header[1]]));
     let destination = SocketAddr::new(destination, u16::from_be_bytes([header[2], header[3]]));
-    (source.port() != 0 && destination.port() != 0).then_some(Ends { source, destination })
+    let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    let ends = Ends { source, destination };
+    (source.port() != 0 && destination.port() != 0).then_some(Opening { ends, sequence })
 }
 
 fn parse_ipv4(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
@@ -83,12 +95,16 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What `opening` begins to count at.
+    const SEQUENCE: u32 = 0x0102_0304;
+
     /// Makes the packet that opens a connection between these ends.
     pub(crate) fn opening(ends: &Ends) -> Vec<u8> {
         let mut tcp = Vec::new();
         tcp.extend(ends.source.port().to_be_bytes());
         tcp.extend(ends.destination.port().to_be_bytes());
-        tcp.extend([0; 8]);
+        tcp.extend(SEQUENCE.to_be_bytes());
+        tcp.extend([0; 4]);
         tcp.extend([5 << 4, SYN, 255, 255, 0, 0, 0, 0]);
         let mut packet = Vec::new();
         match (ends.source.ip(), ends.destination.ip()) {
@@ -119,7 +135,7 @@ pub(super) mod tests {
             ends("[fd00::2]:40000", "[2001:db8::1]:65535"),
             ends("10.0.0.1:1", "255.255.255.255:1"),
         ] {
-            assert_eq!(parse_opening(&opening(&ends)), Some(ends));
+            assert_eq!(parse_opening(&opening(&ends)), Some(Opening { ends, sequence: SEQUENCE }));
         }
     }
 
@@ -133,7 +149,7 @@ pub(super) mod tests {
         packet.extend([60, 0, 0, 0, 0, 0, 0, 0]);
         packet.extend([TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         packet.extend(&tcp);
-        assert_eq!(parse_opening(&packet), Some(ends));
+        assert_eq!(parse_opening(&packet), Some(Opening { ends, sequence: SEQUENCE }));
         // A header that is longer than the packet.
         packet[41] = 255;
         assert_eq!(parse_opening(&packet), None);

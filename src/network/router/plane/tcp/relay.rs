@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::super::event::{Events, Fate, Key, Source, Turn};
-use super::packet::Ends;
+use super::packet::{self, Ends};
 use super::stream::{Broken, EDGES, End, Stream};
-use super::{ACCEPT, Answer, Expected, HasTcp, Tcp};
+use super::{ACCEPT, Answer, HasTcp, Known, Stage, Tcp};
 
 /// The port of the socket that is there first: the one that was accepted, or that waits to be.
 pub const NEAR: u8 = 0;
@@ -45,8 +45,8 @@ pub struct Relay {
     phase: Phase,
     /// Whether the account counts it as not answered yet.
     opening: bool,
-    /// By what the near socket is recognised while it is expected.
-    expected: Option<Ends>,
+    /// By what the near socket is recognised, if its first packet was held.
+    known: Option<Ends>,
     near: Option<End>,
     far: Option<End>,
     onward: Stream,
@@ -68,7 +68,7 @@ pub struct Opening {
 #[derive(Debug)]
 pub enum Waiting {
     /// A packet held by the kernel.
-    Packet(u32, Ends),
+    Packet(u32, packet::Opening),
     /// A socket that was accepted.
     Accepted(OwnedFd),
 }
@@ -77,8 +77,8 @@ pub enum Waiting {
 /// not answered, and an accepted socket is reset.
 pub fn open<W: HasTcp>(turn: &mut Turn<'_, W>, opening: Opening) -> Result<(), Answer> {
     let Opening { account, socket, waiting } = opening;
-    let (near, packet, expected) = match waiting {
-        Waiting::Packet(packet, ends) => (None, Some(packet), Some(ends)),
+    let (near, packet, held) = match waiting {
+        Waiting::Packet(packet, held) => (None, Some(packet), Some(held)),
         Waiting::Accepted(socket) => (Some(End::new(socket)), None, None),
     };
     let key = match watch(turn, &socket) {
@@ -90,15 +90,15 @@ pub fn open<W: HasTcp>(turn: &mut Turn<'_, W>, opening: Opening) -> Result<(), A
     };
     let tcp = turn.world.tcp();
     tcp.accounts.open(account, key);
-    if let Some(ends) = expected {
-        tcp.expected.insert(ends, Expected { key, granted: false });
+    if let Some(packet::Opening { ends, sequence }) = held {
+        tcp.known.insert(ends, Known { key, sequence, stage: Stage::Held });
     }
     let relay = Relay {
         key,
         account,
         phase: Phase::Connecting { packet },
         opening: true,
-        expected,
+        known: held.map(|held| held.ends),
         near,
         far: Some(End::new(socket)),
         onward: Stream::default(),
@@ -128,12 +128,15 @@ fn reset_end(end: End) {
 }
 
 impl Relay {
-    /// Takes it off the list of those that a socket is expected for.
-    fn unexpect(&mut self, tcp: &mut Tcp) {
-        if let Some(ends) = self.expected.take()
-            && tcp.expected.get(&ends).is_some_and(|expected| expected.key == self.key)
-        {
-            tcp.expected.remove(&ends);
+    /// Notes how far it is, or that it is over.
+    fn note(&self, stage: Option<Stage>, tcp: &mut Tcp) {
+        let Some(ends) = self.known else { return };
+        match (tcp.known.get_mut(&ends), stage) {
+            // The next connection between these ends has taken its place.
+            (Some(known), _) if known.key != self.key => {}
+            (Some(known), Some(stage)) => known.stage = stage,
+            (Some(_), None) => drop(tcp.known.remove(&ends)),
+            (None, _) => {}
         }
     }
 
@@ -162,9 +165,7 @@ impl Relay {
         tcp.accounts.opened(self.account);
         if let Some(packet) = packet {
             (tcp.verdict)(packet, Answer::Granted);
-            if let Some(expected) = self.expected.and_then(|ends| tcp.expected.get_mut(&ends)) {
-                expected.granted = true;
-            }
+            self.note(Some(Stage::Granted), tcp);
             self.phase = Phase::Granted;
             let limit = turn.now() + ACCEPT;
             turn.deadline(self.key, Some(limit));
@@ -249,7 +250,7 @@ impl<W: HasTcp> Source<W> for Relay {
             Phase::Granted => {
                 let Some(socket) = turn.world.tcp().arrived.remove(&self.key) else { return Fate::Stay };
                 turn.deadline(self.key, None);
-                self.unexpect(turn.world.tcp());
+                self.note(Some(Stage::Accepted), turn.world.tcp());
                 self.near = Some(End::new(socket));
                 self.join(turn)
             }
@@ -271,7 +272,7 @@ impl<W: HasTcp> Source<W> for Relay {
         let tcp = world.tcp();
         self.onward.release(&mut tcp.means);
         self.back.release(&mut tcp.means);
-        self.unexpect(tcp);
+        self.note(None, tcp);
         if let Phase::Connecting { packet: Some(packet) } = self.phase {
             (tcp.verdict)(packet, Answer::Silence);
         }
@@ -397,7 +398,11 @@ mod tests {
         run(&mut events, |_| true);
         let _ = rustix::net::connect(&inner, &at);
         let mut inner = TcpStream::from(inner);
-        run(&mut events, |world| world.tcp.expected.is_empty());
+        run(&mut events, |world| world.tcp.known.values().all(|known| known.stage == Stage::Accepted));
+        // Sent again before, and read only now: it is of the same connection.
+        events.with(|turn| hold::hold(turn, 4, &packet(&ends)));
+        assert_eq!(verdicts(&mut events), [(4, Answer::Silence)]);
+        assert_eq!(events.with(|turn| connections(turn.world)), 1);
         inner.set_nonblocking(false).unwrap();
         inner.write_all(b"world").unwrap();
         drop(outer.try_clone());
@@ -416,6 +421,21 @@ mod tests {
     }
 
     #[test]
+    fn the_next_connection_between_the_same_ends_is_another() {
+        let (outside, to) = listener();
+        let mut events = world(Ok(to));
+        let at = arrivals(&mut events);
+        let (inner, _) = connection(&mut events, at, &outside);
+        let key = events.with(|turn| turn.world.tcp.accounts.of(Ipv4Addr::LOCALHOST.into())[0]);
+        let ends = Ends { source: inner.local_addr().unwrap(), destination: at };
+        let old = Known { key, sequence: 77, stage: Stage::Accepted };
+        events.with(|turn| turn.world.tcp.known.insert(ends, old));
+        events.with(|turn| hold::hold(turn, 1, &packet(&ends)));
+        assert_eq!(wait_for_verdicts(&mut events), [(1, Answer::Granted)]);
+        assert_eq!(events.with(|turn| connections(turn.world)), 2);
+    }
+
+    #[test]
     fn refusals_are_told() {
         let (closed, to) = listener();
         drop(closed);
@@ -426,7 +446,7 @@ mod tests {
         };
         events.with(|turn| hold::hold(turn, 7, &packet(&ends(1))));
         assert_eq!(wait_for_verdicts(&mut events), [(7, Answer::Refused)]);
-        run(&mut events, |world| connections(world) == 0 && world.tcp.expected.is_empty());
+        run(&mut events, |world| connections(world) == 0 && world.tcp.known.is_empty());
         // What is no opening is dropped; what may not be is told so.
         events.with(|turn| hold::hold(turn, 8, b"nonsense"));
         assert_eq!(verdicts(&mut events), [(8, Answer::Silence)]);
@@ -445,7 +465,7 @@ mod tests {
             let mut told = verdicts(&mut events);
             told.sort_unstable_by_key(|(packet, _)| *packet);
             assert_eq!(told, [(1, Answer::Silence), (2, Answer::Silence)]);
-            run(&mut events, |world| connections(world) == 0 && world.tcp.expected.is_empty());
+            run(&mut events, |world| connections(world) == 0 && world.tcp.known.is_empty());
         }
     }
 

@@ -13,19 +13,27 @@
 //! // … pull {registry.host()}/library/thing …
 //! assert_eq!(registry.requests("/blobs/").len(), 2);
 //! ```
-// Each of those who include it uses a part; the letters of the hash are the standard's.
-#![allow(dead_code, clippy::many_single_char_names)]
+// Each of those who include it uses a part.
+#![allow(dead_code)]
 
-#[path = "uploads.rs"]
+#[path = "registry/answers.rs"]
+mod answers;
+#[path = "registry/conversation.rs"]
+mod conversation;
+#[path = "registry/sums.rs"]
+mod sums;
+#[path = "registry/uploads.rs"]
 mod uploads;
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
+
+use conversation::converse;
+pub(crate) use sums::{basic, digest};
 
 /// A running registry; it ends when dropped.
 pub(crate) struct Registry {
@@ -46,6 +54,10 @@ pub(crate) enum Fault {
     Hangup,
     /// Says that the body is shorter than it is, and sends as much.
     Shorten { to: usize },
+    /// Says that the body is so much longer than it is, and closes the connection at its end.
+    Lengthen { by: usize },
+    /// Answers well, but with these headers instead of its own.
+    Headers(Vec<(String, String)>),
     /// Sends other bytes, with everything else as if they were right.
     Replace(Vec<u8>),
     /// Answers with a status, extra headers and a body.
@@ -56,6 +68,10 @@ pub(crate) enum Fault {
     Chunked,
     /// Takes so many bytes of what is sent to it and closes the connection.
     CutUpload { after: usize },
+    /// Stops knowing the tokens that were given out, and answers well.
+    Expire,
+    /// Takes so many bytes of what is sent to it, refuses who sends it, and closes the connection.
+    RefuseUpload { after: usize },
     /// Takes so many bytes of what is sent to it and then does nothing, for as long as the registry lives.
     StallUpload { after: usize },
 }
@@ -314,7 +330,14 @@ impl Registry {
 
     /// Stops knowing the tokens that were given out.
     pub(crate) fn expire_tokens(&self) {
-        lock(&self.shared).tokens.clear();
+        lock(&self.shared).expire();
+    }
+
+    /// Begins an upload by hand, and returns its address.
+    pub(crate) fn begin_upload(&self, repository: &str) -> String {
+        let address = format!("/v2/{repository}/blobs/uploads/by-hand");
+        lock(&self.shared).sessions.insert(address.clone(), Vec::new());
+        format!("http://{}{address}", self.address)
     }
 
     /// Says whether `Range` is honoured.
@@ -345,390 +368,4 @@ impl Drop for Registry {
 
 fn lock(shared: &Shared) -> MutexGuard<'_, State> {
     shared.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Answers the requests of one connection.
-fn converse(stream: &TcpStream, address: SocketAddr, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut request = match read_request(&mut reader) {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                // Someone who speaks TLS, for one.
-                return (&*stream).write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
-            }
-            Err(error) => return Err(error),
-        };
-        let fault = lock(shared).fault_for(&request.path);
-        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        let taken = match fault {
-            Some(Fault::CutUpload { after } | Fault::StallUpload { after }) => length.min(after),
-            _ => length,
-        };
-        request.body = vec![0; taken];
-        reader.read_exact(&mut request.body)?;
-        let response = {
-            let mut state = lock(shared);
-            state.requests.push(request.clone());
-            match fault {
-                Some(Fault::Status(..) | Fault::Redirect(_)) => Response::text(500, ""),
-                Some(Fault::CutUpload { .. } | Fault::StallUpload { .. }) => {
-                    state.keep(&request);
-                    Response::text(500, "")
-                }
-                _ => state.answer(&request, address),
-            }
-        };
-        send(stream, shared, &request, response, fault)?;
-    }
-}
-
-fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let bad = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next().ok_or_else(bad)?.to_owned(), words.next().ok_or_else(bad)?.to_owned());
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = line.split_once(':').ok_or_else(bad)?;
-        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-    }
-    Ok(Some(Request { method, path, headers, body: Vec::new() }))
-}
-
-impl State {
-    fn fault_for(&mut self, path: &str) -> Option<Fault> {
-        for (part, times, fault) in &mut self.faults {
-            if !path.contains(part.as_str()) {
-                continue;
-            }
-            match times {
-                Times::Always => return Some(fault.clone()),
-                Times::First(0) => {}
-                Times::First(left) => {
-                    *left -= 1;
-                    return Some(fault.clone());
-                }
-            }
-        }
-        None
-    }
-
-    fn answer(&mut self, request: &Request, address: SocketAddr) -> Response {
-        let path = request.path.split('?').next().unwrap_or_default();
-        if path == "/token" {
-            return self.token(request);
-        }
-        if path == "/v1/search" && !self.found.is_empty() {
-            return Response::text(200, &self.found);
-        }
-        if request.body.len() > self.limit {
-            return Response::text(413, "<html>too large</html>");
-        }
-        let Some(rest) = path.strip_prefix("/v2/") else {
-            return Response::text(404, "404 page not found\n");
-        };
-        if let Some(refusal) = self.refusal(request, address) {
-            return refusal;
-        }
-        if rest.is_empty() {
-            return Response::text(200, "{}");
-        }
-        if rest == "_catalog" || rest.ends_with("/tags/list") {
-            return self.list(request, rest);
-        }
-        if rest.contains("/blobs/uploads/") {
-            return self.upload(request, rest);
-        }
-        if request.method == "PUT" {
-            return self.take_manifest(request, rest);
-        }
-        if let Some((repository, digest)) = rest.split_once("/blobs/") {
-            return match self.blob(repository, digest) {
-                Some(bytes) => self.bytes(request, "application/octet-stream", digest, &bytes),
-                None => Response::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
-            };
-        }
-        if let Some((repository, selector)) = rest.split_once("/manifests/") {
-            return match self.manifests.get(&format!("{repository}/{selector}")) {
-                Some((media_type, bytes)) => {
-                    let mut response = self.bytes(request, media_type, &digest(bytes), bytes);
-                    response.status = 200;
-                    response.from = 0;
-                    response
-                }
-                None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
-            };
-        }
-        Response::text(404, "404 page not found\n")
-    }
-
-    fn bytes(&self, request: &Request, kind: &str, digest: &str, bytes: &Arc<Vec<u8>>) -> Response {
-        let mut headers = vec![
-            ("Content-Type".to_owned(), kind.to_owned()),
-            ("Docker-Content-Digest".to_owned(), digest.to_owned()),
-        ];
-        let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
-        let from =
-            range.and_then(|range| range.strip_suffix('-')).and_then(|from| from.parse::<usize>().ok());
-        match from {
-            Some(from) if self.ranges && from < bytes.len() => {
-                let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
-                headers.push(("Content-Range".to_owned(), range));
-                Response { status: 206, headers, body: Arc::clone(bytes), from }
-            }
-            Some(_) if self.ranges => Response::text(416, ""),
-            _ => Response { status: 200, headers, body: Arc::clone(bytes), from: 0 },
-        }
-    }
-
-    /// Returns the answer to a request that does not say who it is from, or lies.
-    fn refusal(&self, request: &Request, address: SocketAddr) -> Option<Response> {
-        let sent = request.header("authorization").unwrap_or_default();
-        let challenge = match &self.auth {
-            Auth::Open => return None,
-            Auth::Basic { username, password } => {
-                if sent == basic(username, password) {
-                    return None;
-                }
-                "Basic realm=\"test\"".to_owned()
-            }
-            Auth::Bearer { .. } => {
-                let path = request.path.split('?').next().unwrap_or_default().trim_start_matches("/v2/");
-                let parts = ["/manifests/", "/blobs/", "/tags/"];
-                let repository = parts.iter().find_map(|part| path.split_once(part)).map(|(name, _)| name);
-                let writes = !matches!(request.method.as_str(), "GET" | "HEAD") || path.contains("/uploads/");
-                let actions = if writes { "pull,push" } else { "pull" };
-                let scope = repository.map(|name| format!("repository:{name}:{actions}"));
-                // Who may push may pull.
-                let enough = |allowed: &str| {
-                    let needed = scope.as_deref().unwrap_or_default();
-                    allowed.split(' ').any(|allowed| allowed.starts_with(needed))
-                };
-                let token = sent.strip_prefix("Bearer ").unwrap_or_default();
-                if self.tokens.iter().any(|(known, allowed)| known == token && enough(allowed)) {
-                    return None;
-                }
-                let scope = scope.map(|scope| format!(",scope=\"{scope}\"")).unwrap_or_default();
-                format!("Bearer realm=\"http://{address}/token\",service=\"test\"{scope}")
-            }
-        };
-        let mut response = Response::error(401, "UNAUTHORIZED", "authentication required");
-        response.headers.push(("WWW-Authenticate".to_owned(), challenge));
-        Some(response)
-    }
-
-    fn token(&mut self, request: &Request) -> Response {
-        let Auth::Bearer { account, refresh } = &self.auth else {
-            return Response::text(404, "404 page not found\n");
-        };
-        let known = if request.method == "POST" {
-            let wanted = refresh.as_ref().map(|token| format!("refresh_token={token}"));
-            wanted.is_some_and(|wanted| request.text().split('&').any(|field| field == wanted))
-        } else {
-            let sent = request.header("authorization").unwrap_or_default();
-            account.as_ref().is_none_or(|(username, password)| sent == basic(username, password))
-        };
-        if !known {
-            return Response::text(401, r#"{"details":"incorrect username or password"}"#);
-        }
-        let refresh = match (refresh, request.field("offline_token")) {
-            (Some(refresh), Some(_)) => format!(r#","refresh_token":"{refresh}""#),
-            _ => String::new(),
-        };
-        self.issued += 1;
-        let token = format!("token-{}", self.issued);
-        let text = request.text();
-        let fields = if request.method == "POST" {
-            text.as_str()
-        } else {
-            request.path.split('?').nth(1).unwrap_or_default()
-        };
-        let scopes: Vec<_> =
-            fields.split('&').filter_map(|field| field.strip_prefix("scope=")).map(decode).collect();
-        self.tokens.push((token.clone(), scopes.join(" ")));
-        Response::text(200, &format!(r#"{{"token":"{token}","expires_in":300{refresh}}}"#))
-    }
-}
-
-impl Response {
-    fn text(status: u16, body: &str) -> Self {
-        let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: Arc::new(body.as_bytes().to_vec()), from: 0 }
-    }
-
-    fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::text(status, &format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#))
-    }
-}
-
-fn send(
-    mut stream: &TcpStream,
-    shared: &Shared,
-    request: &Request,
-    mut response: Response,
-    fault: Option<Fault>,
-) -> io::Result<()> {
-    let cut = || {
-        // Both directions at once: a client must not be able to send into the void.
-        stream.shutdown(Shutdown::Both)?;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    };
-    match &fault {
-        Some(Fault::Hangup | Fault::CutUpload { .. }) => return cut(),
-        Some(Fault::StallUpload { .. }) => {
-            wait_for_end(shared);
-            return cut();
-        }
-        Some(Fault::Status(status, headers, body)) => {
-            response = Response::text(*status, body);
-            response.headers.extend(headers.iter().cloned());
-        }
-        Some(Fault::Redirect(to)) => {
-            let digest = request.path.rsplit('/').next().unwrap_or_default();
-            response = Response::text(307, "");
-            response.headers.push(("Location".to_owned(), format!("{to}{digest}")));
-        }
-        Some(Fault::Replace(bytes)) => {
-            response.body = Arc::new(bytes.clone());
-            response.from = response.from.min(bytes.len());
-        }
-        _ => {}
-    }
-    let mut body = &response.body[response.from..];
-    if let Some(Fault::Shorten { to }) = fault {
-        body = &body[..to.min(body.len())];
-    }
-    let mut head = Vec::new();
-    write!(head, "HTTP/1.1 {} Whatever\r\n", response.status)?;
-    for (name, value) in &response.headers {
-        write!(head, "{name}: {value}\r\n")?;
-    }
-    if matches!(fault, Some(Fault::Chunked)) {
-        write!(head, "Transfer-Encoding: chunked\r\n\r\n")?;
-    } else {
-        write!(head, "Content-Length: {}\r\n\r\n", body.len())?;
-    }
-    stream.write_all(&head)?;
-    if request.method == "HEAD" {
-        return Ok(());
-    }
-    match fault {
-        Some(Fault::Cut { after }) => {
-            stream.write_all(&body[..after.min(body.len())])?;
-            cut()
-        }
-        Some(Fault::Stall { after }) => {
-            stream.write_all(&body[..after.min(body.len())])?;
-            wait_for_end(shared);
-            cut()
-        }
-        Some(Fault::Slow { piece, pause }) => {
-            for piece in body.chunks(piece) {
-                stream.write_all(piece)?;
-                thread::sleep(pause);
-            }
-            Ok(())
-        }
-        Some(Fault::Chunked) => {
-            for piece in body.chunks(1000) {
-                stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
-                stream.write_all(piece)?;
-                stream.write_all(b"\r\n")?;
-            }
-            stream.write_all(b"0\r\n\r\n")
-        }
-        _ => stream.write_all(body),
-    }
-}
-
-fn wait_for_end(shared: &Shared) {
-    let mut state = lock(shared);
-    while !shared.over.load(Ordering::SeqCst) {
-        let waited = shared.wake.wait_timeout(state, Duration::from_millis(100));
-        state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-    }
-}
-
-/// Returns the value of `Authorization` for a name and a password.
-pub(crate) fn basic(username: &str, password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = "Basic ".to_owned();
-    for bytes in format!("{username}:{password}").as_bytes().chunks(3) {
-        let group = bytes.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte));
-        let group = group << (8 * (3 - bytes.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= bytes.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-/// Returns the digest of `bytes` (FIPS 180-4, section 6.2), computed apart from the code under test.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    let mut hash: [u32; 8] = std::array::from_fn(|i| root(prime(i), 2));
-    let constants: [u32; 64] = std::array::from_fn(|i| root(prime(i), 3));
-    let mut message = bytes.to_vec();
-    message.push(0x80);
-    while message.len() % 64 != 56 {
-        message.push(0);
-    }
-    message.extend((bytes.len() as u64 * 8).to_be_bytes());
-    for block in message.chunks_exact(64) {
-        let mut words = [0_u32; 64];
-        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        }
-        for i in 16..64 {
-            let (early, late) = (words[i - 15], words[i - 2]);
-            let first = early.rotate_right(7) ^ early.rotate_right(18) ^ early >> 3;
-            let second = late.rotate_right(17) ^ late.rotate_right(19) ^ late >> 10;
-            words[i] = words[i - 16].wrapping_add(first).wrapping_add(words[i - 7]).wrapping_add(second);
-        }
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = hash;
-        for (constant, word) in constants.iter().zip(words) {
-            let mix = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-            let first =
-                h.wrapping_add(mix).wrapping_add(e & f ^ !e & g).wrapping_add(*constant).wrapping_add(word);
-            let mix = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-            let second = mix.wrapping_add(a & b ^ a & c ^ b & c);
-            (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(first), c, b, a, first.wrapping_add(second));
-        }
-        for (sum, word) in hash.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-            *sum = sum.wrapping_add(word);
-        }
-    }
-    hash.iter().fold("sha256:".to_owned(), |text, word| text + &format!("{word:08x}"))
-}
-
-fn prime(index: usize) -> u128 {
-    (2..)
-        .filter(|n: &u128| (2..*n).all(|d: u128| !n.is_multiple_of(d)))
-        .nth(index)
-        .expect("there are more primes")
-}
-
-/// Returns the first 32 bits of the fractional part of a square or cube root.
-fn root(of: u128, degree: u32) -> u32 {
-    // The largest r with r^degree <= of * 2^(32 * degree), bit by bit.
-    let target = of << (32 * degree);
-    let mut root = 0_u128;
-    for bit in (0..40).rev() {
-        let next = root | 1 << bit;
-        if next.pow(degree) <= target {
-            root = next;
-        }
-    }
-    (root & 0xffff_ffff) as u32
 }

@@ -131,7 +131,7 @@ fn again(session: &Session, domain: &str, known: &Login) -> Result<bool> {
             Session::print("Login Succeeded\n")?;
             Ok(true)
         }
-        Err(Error::Unauthorized(_) | Error::Denied(_)) => {
+        Err(Error::Unauthorized(_) | Error::Denied(_) | Error::LoginFailed(_)) => {
             Session::note("Stored credentials invalid or expired");
             Ok(false)
         }

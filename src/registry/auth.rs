@@ -34,6 +34,11 @@ pub(super) struct Challenge {
 }
 
 impl Challenge {
+    /// Tells whether it names a token service.
+    pub(super) fn wants_token(&self) -> bool {
+        self.scheme == "bearer"
+    }
+
     fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
@@ -53,7 +58,8 @@ impl Tokens {
         of(scope).or_else(|| of(ANY))
     }
 
-    /// Gets a value of `Authorization` that satisfies `challenges`, which were the answer to `refused`.
+    /// Gets a value of `Authorization` that satisfies `challenges`, which were the answer to `refused`, and tells
+    /// whether it is fresh: one that another thread got some time ago may be refused in its turn.
     ///
     /// The lock is held meanwhile: of the threads that are refused at once, one asks the token service and
     /// the others take what it got.
@@ -65,14 +71,14 @@ impl Tokens {
         scope: &str,
         challenges: &[Challenge],
         refused: Option<&String>,
-    ) -> Result<String, Error> {
+    ) -> Result<(String, bool), Error> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (endpoint.host.clone(), scope.to_owned());
         if let Some(value) = known.get(&key).filter(|value| Some(*value) != refused) {
-            return Ok(value.clone());
+            return Ok((value.clone(), false));
         }
         if known.get(&(endpoint.host.clone(), ANY.to_owned())).is_some_and(|value| Some(value) != refused) {
-            return Ok(known[&(endpoint.host.clone(), ANY.to_owned())].clone());
+            return Ok((known[&(endpoint.host.clone(), ANY.to_owned())].clone(), false));
         }
         let credentials = access.credentials.get(&endpoint.account);
         let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
@@ -93,7 +99,7 @@ impl Tokens {
             }
         };
         known.insert(key, value.clone());
-        Ok(value)
+        Ok((value, true))
     }
 }
 

@@ -234,9 +234,10 @@ impl Client {
                 return Err(auth::refusal(&challenges, &body));
             }
             let refused = authorization.as_ref();
-            authorization =
-                Some(tokens.renew(transport, access, endpoint, call.scope, &challenges, refused)?);
-            renewed = true;
+            let (value, fresh) =
+                tokens.renew(transport, access, endpoint, call.scope, &challenges, refused)?;
+            authorization = Some(value);
+            renewed = fresh;
         }
     }
 

@@ -13,6 +13,9 @@ pub enum Error {
     /// The registry wants to know who we are, or does not believe it.
     #[error("{0}")]
     Unauthorized(Answer),
+    /// The registry does not know the name and password of a login; where it was asked.
+    #[error("login attempt to {0} failed with status: 401 Unauthorized")]
+    LoginFailed(String),
     /// The registry knows who we are, or that we are nobody, and refuses.
     #[error("{0}")]
     Denied(Answer),

@@ -2,10 +2,10 @@
 
 use ureq::http::header;
 
-use super::auth;
+use super::auth::{self, Challenge};
 use super::client::Client;
 use super::error::Error;
-use super::transport::{Request, drain};
+use super::transport::{Request, drain, shown};
 
 impl Client {
     /// Proves the credentials that `access` has for the registry of `domain` (`docker.io`). Returns the identity
@@ -41,7 +41,14 @@ impl Client {
             }
             if reply.response.status().as_u16() == 401 {
                 let challenges = auth::challenges(reply.response.headers());
-                return Err(auth::refusal(&challenges, &drain(reply.response)));
+                let url = shown(&reply.url);
+                return Err(match auth::refusal(&challenges, &drain(reply.response)) {
+                    // A password that the registry itself has looked at: Docker tells only that it did.
+                    Error::Unauthorized(_) if !challenges.iter().any(Challenge::wants_token) => {
+                        Error::LoginFailed(url)
+                    }
+                    error => error,
+                });
             }
             Err(reply.into_error())
         })

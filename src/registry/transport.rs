@@ -201,7 +201,12 @@ impl Transport {
             }
         };
         sent.map_err(|error| {
-            let (fault, reason) = explain(&error, &access.patience.stall);
+            let (fault, mut reason) = explain(&error, &access.patience.stall);
+            if let Some(connect) = reason.strip_prefix("connect: ") {
+                let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+                let (host, port) = (url.host().unwrap_or_default(), url.port_u16().unwrap_or(usual));
+                reason = format!("dial tcp {host}:{port}: connect: {connect}");
+            }
             Error::Unreachable { verb: request.verb(), url: shown(url), reason, fault }
         })
     }

@@ -51,7 +51,7 @@ fn keeps_a_login() {
     again.stdout_contains("Login Succeeded\n");
     let wrong = sandbox.command(["login", "-u", "ann", "--password-stdin", &host]).stdin("no").run();
     wrong.code(1).stdout("").stderr(&format!(
-        "Error response from daemon: Get \"https://{host}/v2/\": unauthorized: authentication required\n"
+        "Error response from daemon: login attempt to http://{host}/v2/ failed with status: 401 Unauthorized\n"
     ));
     assert_eq!(config(&sandbox)["auths"][&host]["auth"], "YW5uOnMzY3JldA==");
     let out = format!("Removing login credentials for {host}\n");
@@ -72,9 +72,11 @@ fn asks_on_the_terminal() {
     outcome.success().stdout_lacks("s3c");
     assert_eq!(config(&sandbox)["auths"][&host]["auth"], "YW5uOnMzY3JldA==");
 
-    let mut terminal = sandbox.command(["login", "-u", "bob", &host]).terminal();
+    sandbox.run(["logout", &host]).success();
+    let mut terminal = sandbox.command(["login", &host]).terminal();
+    terminal.expect("Username: ");
     let before = terminal.settings().local_modes;
-    terminal.expect("Password: ").send("x\x03");
+    terminal.send("bob\r").expect("Password: ").send("x\x03");
     terminal.expect("interrupted");
     assert_eq!(terminal.settings().local_modes, before);
     terminal.wait().code(1);

@@ -104,7 +104,7 @@ fn sends_in_chunks_what_is_too_large() {
     registry.limit(17 << 20);
     let bytes = bytes(20 << 20);
     let content = Content::new(&bytes);
-    let client = Client::new(access());
+    let client = Client::new(patient());
     assert_eq!(upload(&client, &registry, &content, &[]).unwrap(), Uploaded::Sent);
     assert_eq!(*content.1.lock().unwrap(), [0, 0, 16 << 20]);
     assert!(registry.blob_of("library/thing", &digest(&bytes)).unwrap() == bytes);
@@ -136,6 +136,37 @@ fn gives_up_on_an_upload_with_one_error() {
     let short = Upload { digest: Digest::of(b"other"), size: 1001, source: &content, from: &[] };
     let error = client.upload_blob(&named(&registry), &short).unwrap_err();
     assert_eq!(error.to_string(), "read what is to be sent: it ends 1 bytes too early");
+}
+
+#[test]
+fn takes_up_an_upload_that_stalls() {
+    let registry = Registry::start();
+    let bytes = bytes(1_000_000);
+    registry.fault("digest=", Times::First(1), Wrong::StallUpload { after: 400_000 });
+    let content = Content::new(&bytes);
+    assert_eq!(upload(&Client::new(access()), &registry, &content, &[]).unwrap(), Uploaded::Sent);
+    assert!(registry.blob_of("library/thing", &digest(&bytes)).unwrap() == bytes);
+    assert_eq!(*content.1.lock().unwrap(), [0, 400_000]);
+
+    let registry = Registry::start();
+    registry.fault("/uploads/", Times::Always, Wrong::StallUpload { after: 0 });
+    let error = upload(&Client::new(access()), &registry, &content, &[]).unwrap_err();
+    assert!(error.to_string().contains("nothing received"), "{error}");
+}
+
+#[test]
+fn sends_no_credentials_to_where_an_upload_goes_on() {
+    let (registry, elsewhere) = (Registry::start(), Registry::start());
+    registry.require(Auth::Basic { username: "alice".to_owned(), password: "secret".to_owned() });
+    let place = vec![("Location".to_owned(), elsewhere.begin_upload("library/thing"))];
+    registry.fault("/uploads/", Times::Always, Wrong::Headers(place));
+    let bytes = bytes(1000);
+    let content = Content::new(&bytes);
+    let client = with_credentials(&registry, alice("secret"));
+    assert_eq!(upload(&client, &registry, &content, &[]).unwrap(), Uploaded::Sent);
+    assert!(registry.requests("/uploads/").last().unwrap().header("authorization").is_some());
+    assert!(elsewhere.requests("/").iter().all(|request| request.header("authorization").is_none()));
+    assert!(elsewhere.blob_of("library/thing", &digest(&bytes)).is_some());
 }
 
 #[test]
@@ -219,7 +250,8 @@ fn logs_in() {
     registry.require(Auth::Basic { username: "alice".to_owned(), password: "secret".to_owned() });
     let wrong = |client: &Client| client.log_in(&host).unwrap_err().to_string();
     assert_eq!(with_credentials(&registry, alice("secret")).log_in(&host).unwrap(), None);
-    let text = "unauthorized: authentication required";
+    let text =
+        format!("login attempt to http://{}/v2/ failed with status: 401 Unauthorized", registry.host());
     assert_eq!(wrong(&with_credentials(&registry, alice("no"))), text);
     let account = Some(("alice".to_owned(), "secret".to_owned()));
     registry.require(Auth::Bearer { account, refresh: Some("r3fresh".to_owned()) });

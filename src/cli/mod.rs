@@ -56,6 +56,7 @@ mod session;
 mod start;
 mod stop;
 mod tag;
+mod transfer;
 mod tree;
 mod verbs;
 mod version;

@@ -8,14 +8,14 @@ use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, FromArgMatches};
+use clap::FromArgMatches;
 
 use super::access::client_of;
-use super::create::platform;
 use super::grammar::{Arity, Rules};
 use super::progress::{Out, Reporter};
 use super::report::response;
 use super::session::Session;
+use super::transfer::{Transfer, TransferArgs, define};
 use super::tree::Spec;
 use crate::idmap::{Ancestor, Level};
 use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
@@ -28,31 +28,14 @@ pub(super) const SPEC: Spec = Spec {
     about: "Download an image from a registry",
     usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
     rules: Rules { arity: Arity::Exactly(1), interspersed: true, absent: &[] },
-    define: PullArgs::augment_args,
-    run: |matches, session| run(&PullArgs::from_arg_matches(matches)?, session),
+    define: |command| {
+        define(command, "Download every tag of the repository", "Platform of the image, where it has several")
+    },
+    run: |matches, session| run(&TransferArgs::from_arg_matches(matches)?, session),
 };
 
 /// The hidden role's name on the command line.
 pub const ROLE: &str = "__fetch";
-
-#[derive(Debug, Args)]
-struct PullArgs {
-    /// Download every tag of the repository
-    #[arg(long, short)]
-    all_tags: bool,
-    /// Accepted; signatures of images are not looked at
-    #[arg(long, hide = true)]
-    disable_content_trust: bool,
-    /// Platform of the image, where it has several
-    #[arg(long, value_name = "string")]
-    platform: Option<String>,
-    /// Suppress everything but the image's name
-    #[arg(long, short)]
-    quiet: bool,
-    /// Image
-    #[arg(value_name = "NAME")]
-    name: String,
-}
 
 /// What is to be fetched.
 #[derive(Debug)]
@@ -62,29 +45,25 @@ pub(super) struct Wanted<'a> {
     pub(super) quiet: bool,
 }
 
-fn run(args: &PullArgs, session: &Session) -> Result<u8> {
-    let reference = Reference::parse(&args.name)?;
-    let only_name = reference.tag().is_none() && reference.digest().is_none();
-    if args.all_tags && !only_name {
-        bail!("tag can't be used with --all-tags/-a");
-    }
-    if only_name && !args.all_tags && !args.quiet {
-        Session::print("Using default tag: latest\n")?;
-    }
-    let platform = platform(session, args.platform.as_deref())?;
-    let wanted = Wanted { reference: &args.name, platform: platform.as_ref(), quiet: args.quiet };
-    if args.all_tags {
-        pull_all(session, &reference, &wanted).map_err(response)?;
-        Session::print(&format!("{}\n", reference.repository()))?;
-        return Ok(0);
-    }
-    pull(session, &wanted, Out::Stdout).map_err(response)?;
-    Session::print(&format!("{}\n", reference.with_default_tag()))?;
+fn run(args: &TransferArgs, session: &Session) -> Result<u8> {
+    let transfer = args.here(session)?;
+    let told = if transfer.all_tags {
+        pull_all(session, &transfer).map_err(response)?;
+        transfer.reference.repository().to_owned()
+    } else {
+        let whole = transfer.reference.to_string();
+        let wanted =
+            Wanted { reference: &whole, platform: transfer.platform.as_ref(), quiet: transfer.quiet };
+        pull(session, &wanted, Out::Stdout).map_err(response)?;
+        transfer.reference.with_default_tag().to_string()
+    };
+    Session::print(&format!("{told}\n"))?;
     Ok(0)
 }
 
 /// Pulls every tag of a repository.
-fn pull_all(session: &Session, reference: &Reference, wanted: &Wanted<'_>) -> Result<()> {
+fn pull_all(session: &Session, transfer: &Transfer) -> Result<()> {
+    let Transfer { reference, platform, .. } = transfer;
     let store = session.store()?;
     let client = client_of(session, reference)?;
     let (_ancestor, mapping) = enter(session)?;
@@ -93,20 +72,19 @@ fn pull_all(session: &Session, reference: &Reference, wanted: &Wanted<'_>) -> Re
         bail!("repository {} not found: it has no tags", reference.familiar_name());
     }
     let mut status = PullStatus::UpToDate;
-    for tag in tags {
-        let tagged = Reference::parse(&format!("{}:{tag}", reference.repository()))?;
+    for tagged in transfer.tagged(&tags)? {
         let reporter = Reporter::new(Out::Stdout);
-        let progress: &dyn Progress = if wanted.quiet { &Quiet } else { &reporter };
-        let pulled = image::pull(store, &mapping, &client, &tagged, wanted.platform, progress)?;
+        let progress: &dyn Progress = if transfer.quiet { &Quiet } else { &reporter };
+        let pulled = image::pull(store, &mapping, &client, &tagged, platform.as_ref(), progress)?;
         reporter.finish();
         if pulled.status == PullStatus::Downloaded {
             status = PullStatus::Downloaded;
         }
-        if !wanted.quiet {
+        if !transfer.quiet {
             Out::Stdout.line(&format!("Digest: {}", pulled.digest));
         }
     }
-    if !wanted.quiet {
+    if !transfer.quiet {
         Out::Stdout.line(&told(status, reference.familiar_name()));
     }
     Ok(())

@@ -299,6 +299,7 @@ fn template(facts: &Facts, store: &Store, format: &str) -> Result<String> {
     let shapes = Shapes {
         maps: &[],
         lists: &["Images", "Containers", "Volumes", "BuildCache"],
+        free: &[],
         type_name: Some("*formatter.diskUsageContext"),
     };
     Ok(format!("{}\n", parse(format)?.render(&document, &shapes).map_err(parsing_error)?))

@@ -118,7 +118,8 @@ fn format(format: &str) -> Result<Option<Format>> {
     Ok(Some(Format { template, is_json: text.contains("json") }))
 }
 
-const SHAPES: Shapes = Shapes { maps: &["Attributes"], lists: &[], type_name: Some("*events.Message") };
+const SHAPES: Shapes =
+    Shapes { maps: &["Attributes"], lists: &[], free: &[], type_name: Some("*events.Message") };
 
 /// Writes one event: in Docker's words, or by a template.
 fn show(event: &Event, format: Option<&Format>) -> Result<String> {

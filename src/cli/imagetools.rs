@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, Args, FromArgMatches};
 
 use super::format::template::Shapes;
@@ -15,6 +15,7 @@ use super::tree::Spec;
 use crate::image::imagetools::{self, ImageSource, Remark};
 use crate::image::index::{Entry, Listing, indent, is_index};
 use crate::image::remote::Remote;
+use crate::image::view::{Wanted, view};
 
 /// `buildx imagetools create`
 pub(super) const CREATE: Spec = Spec {
@@ -23,7 +24,7 @@ pub(super) const CREATE: Spec = Spec {
     usage: "[OPTIONS] [SOURCE...]",
     rules: Rules { arity: Arity::AtLeast(0), interspersed: true, absent: &[] },
     define: CreateArgs::augment_args,
-    run: |matches, session| create(&CreateArgs::from_arg_matches(matches)?, session),
+    run: |matches, session| create(&CreateArgs::from_arg_matches(matches)?, session).map_err(of_plugin),
 };
 
 /// `buildx imagetools inspect`
@@ -33,7 +34,7 @@ pub(super) const INSPECT: Spec = Spec {
     usage: "[OPTIONS] NAME",
     rules: Rules { arity: Arity::Exactly(1), interspersed: true, absent: &[] },
     define: InspectArgs::augment_args,
-    run: |matches, session| inspect(&InspectArgs::from_arg_matches(matches)?, session),
+    run: |matches, session| inspect(&InspectArgs::from_arg_matches(matches)?, session).map_err(of_plugin),
 };
 
 #[derive(Debug, Args)]
@@ -76,6 +77,11 @@ struct InspectArgs {
     /// Image
     #[arg(value_name = "NAME")]
     name: String,
+}
+
+/// Tells an error as Docker's plugin does.
+fn of_plugin(error: anyhow::Error) -> anyhow::Error {
+    anyhow!("ERROR: {error:#}")
 }
 
 fn create(args: &CreateArgs, session: &Session) -> Result<u8> {
@@ -132,14 +138,22 @@ fn inspect(args: &InspectArgs, session: &Session) -> Result<u8> {
         return Ok(0);
     }
     let template = parse(format)?;
-    let images = format.contains(".Image") || format.contains("json .}}") || format.contains("json . }}");
-    let view = imagetools::view(&registries, &args.name, &remote, images)?;
-    let shapes = Shapes { maps: &["annotations", "Labels", "ExposedPorts", "Volumes"], ..Shapes::default() };
+    let wanted = Wanted {
+        images: format.contains(".Image") || format.contains("json .}}") || format.contains("json . }}"),
+        sbom: format.contains(".SBOM"),
+        provenance: format.contains(".Provenance"),
+    };
+    let view = view(&registries, &args.name, &remote, wanted)?;
+    let shapes = Shapes {
+        maps: &["annotations", "Labels", "ExposedPorts", "Volumes"],
+        free: &["SBOM", "Provenance"],
+        ..Shapes::default()
+    };
     let mut text = template.render_go_names(&view, &shapes).map_err(parsing_error)?;
     if format.starts_with("{{json ") && format.matches("{{").count() == 1 {
         text = indent(&text, "  ");
     }
-    Session::print(&format!("{text}\n"))?;
+    Session::print(&text)?;
     Ok(0)
 }
 

@@ -43,6 +43,7 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
             let shapes = Shapes {
                 maps: &["Runtimes", "Labels"],
                 lists: &["SecurityOptions", "Warnings", "DriverStatus"],
+                free: &[],
                 type_name: Some("system.dockerInfo"),
             };
             format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)

@@ -197,6 +197,7 @@ const SHAPES: Shapes = Shapes {
         "Ulimits",
         "VolumesFrom",
     ],
+    free: &[],
     type_name: None,
 };
 

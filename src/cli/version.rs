@@ -56,7 +56,8 @@ fn run(args: &VersionArgs) -> Result<u8> {
         None | Some("") => text(&facts),
         Some("json") => format!("{facts}\n"),
         Some(template) => {
-            let shapes = Shapes { maps: &["Details"], lists: &[], type_name: Some("system.versionInfo") };
+            let shapes =
+                Shapes { maps: &["Details"], lists: &[], free: &[], type_name: Some("system.versionInfo") };
             format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
         }
     };

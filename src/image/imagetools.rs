@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde_json::{Map, Value, json};
 
 use super::index::{Entry, Listing, is_index};
 use super::manifest::{DOCKER_MANIFEST, OCI_MANIFEST};
@@ -242,46 +241,6 @@ impl Combined {
         registries.put(tag, &self.media_type, &self.bytes)?;
         Ok(())
     }
-}
-
-/// Returns what `buildx imagetools inspect --format` sees of an image: `manifest` and, if `images`, the
-/// configurations by platform.
-pub fn view(registries: &Registries<'_>, name: &str, remote: &Remote, images: bool) -> Result<Value> {
-    let digest = json!(remote.entry.digest);
-    let mut configs = Map::new();
-    let mut manifest: Value;
-    if is_index(&remote.entry.media_type) {
-        manifest = serde_json::from_slice(&remote.bytes).context("parse the index")?;
-        let listing = Listing::parse(&remote.bytes)?;
-        for entry in listing.manifests.into_iter().filter(|_| images) {
-            let (Some(digest), Some(platform)) = (entry.digest, &entry.platform) else { continue };
-            if platform.architecture == "unknown" {
-                continue;
-            }
-            let inner = registries.get(&remote.reference.with_digest(digest))?;
-            let config = registries.config(&inner)?;
-            let config = serde_json::from_slice(&config).context("parse the image's configuration")?;
-            configs.insert(platform.normal().to_string(), config);
-        }
-        manifest["digest"] = digest;
-        manifest["size"] = remote.entry.size.into();
-    } else {
-        manifest = json!({
-            "mediaType": remote.entry.media_type, "digest": digest, "size": remote.entry.size,
-        });
-        if images {
-            let config: Value = serde_json::from_slice(&registries.config(remote)?)
-                .context("parse the image's configuration")?;
-            return Ok(json!({ "name": name, "manifest": manifest, "image": config }));
-        }
-    }
-    // Of one platform the image stands for itself.
-    let image = if configs.len() == 1 {
-        configs.into_iter().next().map_or(Value::Null, |(_, config)| config)
-    } else {
-        Value::Object(configs)
-    };
-    Ok(json!({ "name": name, "manifest": manifest, "image": image }))
 }
 
 #[cfg(test)]

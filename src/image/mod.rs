@@ -45,6 +45,7 @@ mod spool;
 mod tests;
 mod unpack;
 mod usage;
+pub mod view;
 
 use anyhow::{Context, Result};
 

@@ -84,16 +84,24 @@ impl<'a> Registries<'a> {
 
     /// Fetches the configuration of the image that `remote` is.
     pub fn config(&self, remote: &Remote) -> Result<Vec<u8>> {
-        let parts: Parts = serde_json::from_slice(&remote.bytes)
-            .with_context(|| format!("parse the manifest of {}", remote.reference))?;
-        let digest = parts.config.digest.context("the manifest has no configuration")?;
-        ensure!(parts.config.size <= CONFIG_LIMIT, "the image's configuration is too large");
+        self.blob(remote, &parts(remote)?.config, CONFIG_LIMIT, "image config")
+    }
+
+    /// Returns the layers of the manifest that `remote` is.
+    pub fn layers(&self, remote: &Remote) -> Result<Vec<Entry>> {
+        Ok(parts(remote)?.layers)
+    }
+
+    /// Fetches a blob of at most `limit` bytes that the manifest `remote` names; `what` is what it is.
+    pub fn blob(&self, remote: &Remote, blob: &Entry, limit: u64, what: &str) -> Result<Vec<u8>> {
+        let digest = blob.digest.with_context(|| format!("the manifest has no digest of the {what}"))?;
+        ensure!(blob.size <= limit, "the {what} is too large");
         let mut bytes = Vec::new();
         self.client(&remote.reference)?
-            .blob(&remote.reference, digest, parts.config.size, 0)?
+            .blob(&remote.reference, digest, blob.size, 0)?
             .read_to_end(&mut bytes)
-            .context("read the image's configuration")?;
-        ensure!(Digest::of(&bytes) == digest, "image config verification failed for digest {digest}");
+            .with_context(|| format!("read the {what}"))?;
+        ensure!(Digest::of(&bytes) == digest, "{what} verification failed for digest {digest}");
         Ok(bytes)
     }
 
@@ -125,8 +133,7 @@ impl<'a> Registries<'a> {
                 self.copy_below(&inner, to, depth - 1)?;
             }
         } else {
-            let parts: Parts = serde_json::from_slice(&remote.bytes)
-                .with_context(|| format!("parse the manifest of {}", remote.reference))?;
+            let parts = parts(remote)?;
             for blob in parts.layers.iter().chain([&parts.config]) {
                 self.copy_blob(&remote.reference, blob, to)
                     .with_context(|| format!("copy a blob of {} to {to}", remote.reference))?;
@@ -154,6 +161,11 @@ impl<'a> Registries<'a> {
         self.client(to)?.upload_blob(to, &upload)?;
         Ok(())
     }
+}
+
+fn parts(remote: &Remote) -> Result<Parts> {
+    serde_json::from_slice(&remote.bytes)
+        .with_context(|| format!("parse the manifest of {}", remote.reference))
 }
 
 /// Returns the repository of a reference, without tag and digest.

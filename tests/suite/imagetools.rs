@@ -34,7 +34,10 @@ fn puts_images_together() {
     assert_eq!(index["mediaType"], "application/vnd.oci.image.index.v1+json");
     assert_eq!(index["manifests"][0]["digest"], amd_digest);
     assert_eq!(index["manifests"][1]["platform"], json!({ "architecture": "arm64", "os": "linux" }));
-    sandbox.run(["buildx", "imagetools", "inspect", &tag]).code(1).stderr_contains("not found");
+    sandbox
+        .run(["buildx", "imagetools", "inspect", &tag])
+        .code(1)
+        .stderr(&format!("ERROR: {tag}: not found\n"));
     let second = format!("{}/new/place:1", registry.address());
     sandbox
         .run(["buildx", "imagetools", "create", "-t", &tag, "-t", &second, &amd, &arm])

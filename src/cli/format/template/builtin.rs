@@ -184,7 +184,7 @@ fn index<'d>(values: &[Val<'d>]) -> Called<'d> {
 fn entry<'d>(map: &Val<'d>, key: &str) -> Val<'d> {
     match map {
         Val::Data(object, shape) => match object.get(key) {
-            Some(value) => Val::Data(value, Shape::Struct),
+            Some(value) => Val::Data(value, shape.below()),
             None if *shape != Shape::Map => Val::Missing,
             None => match object.as_object().and_then(|object| object.values().next()) {
                 Some(Value::Array(_)) => Val::Made(Value::Array(Vec::new())),

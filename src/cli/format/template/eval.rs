@@ -27,6 +27,15 @@ pub(super) enum Shape {
     Struct,
     Map,
     List,
+    /// Of no type: a map, and so is every object below it.
+    Free,
+}
+
+impl Shape {
+    /// Returns the shape of what an object or a list of this shape holds, unless its name tells.
+    pub(super) fn below(self) -> Self {
+        if self == Self::Free { Self::Free } else { Self::Struct }
+    }
 }
 
 /// A value in flight.
@@ -392,7 +401,7 @@ impl<'t, 'd> State<'t, 'd> {
         match value {
             Val::Missing => Ok(Val::Missing),
             value if value.get().get(name).is_some() => Ok(self.child(value, name)),
-            Val::Data(Value::Object(_) | Value::Null, Shape::Map) => Ok(Val::Missing),
+            Val::Data(Value::Object(_) | Value::Null, Shape::Map | Shape::Free) => Ok(Val::Missing),
             value => match go_name(value.get(), name).filter(|_| matches!(self.mode, Mode::GoNames)) {
                 Some(key) => Ok(self.child(value, &key)),
                 None => self.fail(node, &self.no_such_field(value, name)),
@@ -403,8 +412,8 @@ impl<'t, 'd> State<'t, 'd> {
     /// Returns the value at a key, with the shape that its name tells.
     fn child(&self, value: &Val<'d>, key: &str) -> Val<'d> {
         match value {
-            Val::Data(object, Shape::Map) => {
-                object.get(key).map_or(Val::Missing, |v| Val::Data(v, Shape::Struct))
+            Val::Data(object, shape @ (Shape::Map | Shape::Free)) => {
+                object.get(key).map_or(Val::Missing, |v| Val::Data(v, shape.below()))
             }
             Val::Data(object, _) => {
                 object.get(key).map_or(Val::Missing, |v| Val::Data(v, self.shape_of(key)))
@@ -419,6 +428,8 @@ impl<'t, 'd> State<'t, 'd> {
             Shape::Map
         } else if self.shapes.lists.contains(&key) {
             Shape::List
+        } else if self.shapes.free.contains(&key) {
+            Shape::Free
         } else {
             Shape::Struct
         }
@@ -565,7 +576,7 @@ impl<'t, 'd> State<'t, 'd> {
 /// Returns an element of a list.
 pub(super) fn element<'d>(list: &Val<'d>, index: usize) -> Val<'d> {
     match list {
-        Val::Data(items, _) => items.get(index).map_or(Val::Missing, |v| Val::Data(v, Shape::Struct)),
+        Val::Data(items, shape) => items.get(index).map_or(Val::Missing, |v| Val::Data(v, shape.below())),
         Val::Made(items) => items.get(index).cloned().map_or(Val::Missing, Val::Made),
         Val::Missing => Val::Missing,
     }

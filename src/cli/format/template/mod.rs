@@ -46,6 +46,8 @@ pub(in crate::cli) struct Shapes {
     pub(in crate::cli) maps: &'static [&'static str],
     /// Keys whose values are lists, even when they are null.
     pub(in crate::cli) lists: &'static [&'static str],
+    /// Keys whose values have no type: maps all the way down.
+    pub(in crate::cli) free: &'static [&'static str],
     /// The Go type of the document, for messages. Without one, the document is called a map.
     pub(in crate::cli) type_name: Option<&'static str>,
 }

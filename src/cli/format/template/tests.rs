@@ -5,8 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::{Shapes, Template};
 
-const SHAPES: Shapes =
-    Shapes { maps: &["Labels", "Volumes"], lists: &["Cmd", "Args", "Env"], type_name: None };
+const SHAPES: Shapes = Shapes {
+    maps: &["Labels", "Volumes"],
+    lists: &["Cmd", "Args", "Env"],
+    free: &["Anything"],
+    type_name: None,
+};
 
 fn document() -> Value {
     json!({

@@ -1,7 +1,6 @@
 //! `save`, `load`, `import` and `export`: what leaves and comes back is the same, for us and for other tools.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::distribution::Distribution;
 use crate::support::harness::{Test, tests};
 use crate::support::image::{Blob, Compression, digest, gzip};
+use crate::support::peers::Podman;
 use crate::support::registry::Registry;
 use crate::support::{Image, Layer, Meta, Need, Sandbox, host, needs};
 
@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_layer_without_a_blob_is_packed_to_the_same_digest,
     exports_what_a_container_sees,
     exports_and_imports,
+    refuses_what_cannot_be_imported,
     exports_the_same_at_every_level,
     loads_any_compression_from_a_pipe,
     loads_the_platform_that_is_there,
@@ -192,7 +193,7 @@ fn refuses_what_cannot_be_saved() {
         .run(["save", "absent"])
         .code(1)
         .stdout("")
-        .stderr("Error response from daemon: No such image: absent:latest\n");
+        .stderr("Error response from daemon: No such image: absent\n");
     let file = sandbox.file("kept.tar", "kept");
     for words in [["busybox", "absent"], ["--platform=linux/arm64", "busybox"]] {
         sandbox.run([&["save", "-o", &file][..], &words].concat()).code(1);
@@ -234,7 +235,8 @@ fn a_killed_save_leaves_nothing() {
         }
     }
     sandbox.run(["save", "-o", "out.tar", "big:1"]).success();
-    sandbox.run(["load", "-i", "out.tar"]).success();
+    // Quiet is the progress, not what came of it.
+    sandbox.run(["load", "-q", "-i", "out.tar"]).stdout("Loaded image: big:1\n").success();
     empty_staging(&sandbox);
 }
 
@@ -296,37 +298,23 @@ fn skopeo_reads_and_writes_what_we_do() {
 }
 
 fn podman_reads_and_writes_what_we_do() {
-    needs(Need::Podman);
-    // Not as a user: podman would leave a process behind that holds its namespace.
-    needs(Need::Root);
+    let podman = Podman::new();
     let image = Image::busybox().layer(&Layer::new().file("/x", "x\n"));
     let sandbox = loaded(&[("site/app:1", &image)]);
-    let dir = tempfile::tempdir().unwrap();
-    let podman = |words: &[&str]| {
-        let output = Command::new("podman")
-            .args(["--root", "root", "--runroot", "run", "--storage-driver", "vfs"])
-            .args(words)
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "podman {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
     let id = sandbox.run(["images", "-q", "--no-trunc"]).text();
     for format in ["docker-archive", "oci-archive"] {
         let ours = save(&sandbox, &["--format", format, "site/app:1"]);
-        std::fs::write(dir.path().join("in.tar"), ours).unwrap();
-        podman(&["load", "-q", "-i", "in.tar"]);
-        assert_eq!(podman(&["images", "-q", "--no-trunc"]).trim(), id, "{format}");
+        std::fs::write(podman.dir().join("in.tar"), ours).unwrap();
+        podman.run(&["load", "-q", "-i", "in.tar"]);
+        assert_eq!(podman.run(&["images", "-q", "--no-trunc"]).trim(), id, "{format}");
         let out = format!("out-{format}.tar");
-        podman(&["save", "-q", "--format", format, "-o", &out, &id[7..]]);
+        podman.run(&["save", "-q", "--format", format, "-o", &out, &id[7..]]);
         let other = Sandbox::new();
-        let bytes = std::fs::read(dir.path().join(&out)).unwrap();
+        let bytes = std::fs::read(podman.dir().join(&out)).unwrap();
         other.command(["load"]).stdin(bytes).run().stdout_contains("Loaded image").success();
         let loaded = other.run(["images", "-q", "-a"]).text();
         other.run(["run", "--rm", &loaded, "cat", "/x"]).stdout("x\n").success();
-        podman(&["rmi", "-f", &id[7..]]);
+        podman.run(&["rmi", "-f", &id[7..]]);
     }
 }
 
@@ -431,6 +419,37 @@ fn exports_and_imports() {
         .run(["run", "--rm", "again:1", "sh", "-c", script])
         .stdout("640 2\n4755 1\n../etc/passwd\nlong\nfifo\n")
         .success();
+}
+
+fn refuses_what_cannot_be_imported() {
+    let sandbox = Sandbox::new();
+    let tar = sandbox.file("root.tar", Layer::base().tar());
+    for (words, text) in [
+        (&["absent.tar"][..], "open absent.tar: no such file or directory\n"),
+        (&["--change", "FROM x", &tar], "Error response from daemon: FROM is not a valid change command\n"),
+        (
+            &["--platform", "windows/amd64", &tar],
+            "Error response from daemon: operating system is not supported\n",
+        ),
+        (&[&tar, "Bad:1"], "invalid reference format: repository name (library/Bad) must be lowercase\n"),
+    ] {
+        sandbox.run([&["import"][..], words].concat()).code(1).stdout("").stderr(text);
+    }
+    sandbox.run(["images", "-aq"]).stdout("");
+    let id = sandbox
+        .run(["import", "--message", "by hand", "--platform", "linux/arm64", "-c", "SHELL [\"a\"]", &tar])
+        .code(1)
+        .stderr_contains("not a valid change command")
+        .text();
+    assert_eq!(id, "");
+    let id = sandbox
+        .run(["import", "--message", "by hand", "--platform", "linux/arm64", "-c", "LABEL a=b", &tar])
+        .success()
+        .text();
+    let told =
+        sandbox.run(["image", "inspect", "-f", "{{.Architecture}} {{.Comment}} {{.Config.Labels.a}}", &id]);
+    told.stdout("arm64 by hand b\n").success();
+    sandbox.run(["history", "--format", "{{.Comment}}", &id]).stdout("by hand\n").success();
 }
 
 fn exports_the_same_at_every_level() {

@@ -18,10 +18,12 @@ mod df;
 mod dns;
 mod events;
 mod exec;
+mod faults;
 mod hostile;
 mod images;
 mod imagetools;
 mod inspect;
+mod interop;
 mod levels;
 mod lifecycle;
 mod login;
@@ -74,6 +76,8 @@ fn main() -> ExitCode {
         ("imagetools", imagetools::TESTS),
         ("pull", pull::TESTS),
         ("push", push::TESTS),
+        ("faults", faults::TESTS),
+        ("interop", interop::TESTS),
         ("login", login::TESTS),
         ("search", search::TESTS),
         ("tcp", tcp::TESTS),

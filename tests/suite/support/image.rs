@@ -22,6 +22,15 @@ pub(crate) struct Image {
     config: Value,
     compression: Compression,
     architecture: String,
+    media: Media,
+}
+
+/// Whose words a manifest uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Oci,
+    /// Schema 2.
+    Docker,
 }
 
 /// One content-addressed blob.
@@ -58,6 +67,7 @@ impl Image {
             config: json!({ "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Cmd": ["sh"] }),
             compression: Compression::Gzip,
             architecture: "amd64".to_owned(),
+            media: Media::Oci,
         }
     }
 
@@ -89,6 +99,11 @@ impl Image {
 
     pub(crate) fn architecture(mut self, architecture: &str) -> Self {
         architecture.clone_into(&mut self.architecture);
+        self
+    }
+
+    pub(crate) fn media(mut self, media: Media) -> Self {
+        self.media = media;
         self
     }
 
@@ -154,26 +169,39 @@ impl Image {
 
     /// Returns the image as a registry holds it.
     pub(crate) fn blobs(&self) -> Blobs {
-        let config = Blob::new("application/vnd.oci.image.config.v1+json", self.config_bytes());
-        let layers: Vec<_> = self.layers.iter().map(|layer| compress(layer, self.compression)).collect();
-        let manifest = json!({
+        let (config, manifest) = match self.media {
+            Media::Oci => {
+                ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.manifest.v1+json")
+            }
+            Media::Docker => (
+                "application/vnd.docker.container.image.v1+json",
+                "application/vnd.docker.distribution.manifest.v2+json",
+            ),
+        };
+        let config = Blob::new(config, self.config_bytes());
+        let layers: Vec<_> =
+            self.layers.iter().map(|layer| compress(layer, self.compression, self.media)).collect();
+        let text = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": manifest,
             "config": config.descriptor(),
             "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
         });
-        let manifest =
-            Blob::new("application/vnd.oci.image.manifest.v1+json", serde_json::to_vec(&manifest).unwrap());
-        Blobs { manifest, config, layers }
+        Blobs { manifest: Blob::new(manifest, serde_json::to_vec(&text).unwrap()), config, layers }
     }
 }
 
-fn compress(layer: &[u8], compression: Compression) -> Blob {
-    let base = "application/vnd.oci.image.layer.v1.tar";
+fn compress(layer: &[u8], compression: Compression, media: Media) -> Blob {
+    let (base, joint) = match media {
+        Media::Oci => ("application/vnd.oci.image.layer.v1.tar", "+"),
+        Media::Docker => ("application/vnd.docker.image.rootfs.diff.tar", "."),
+    };
     match compression {
         Compression::None => Blob::new(base, layer.to_vec()),
-        Compression::Gzip => Blob::new(&format!("{base}+gzip"), gzip(layer)),
-        Compression::Zstd => Blob::new(&format!("{base}+zstd"), zstd::bulk::compress(layer, 1).unwrap()),
+        Compression::Gzip => Blob::new(&format!("{base}{joint}gzip"), gzip(layer)),
+        Compression::Zstd => {
+            Blob::new(&format!("{base}{joint}zstd"), zstd::bulk::compress(layer, 1).unwrap())
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod image;
 pub(crate) mod layer;
 pub(crate) mod outcome;
 pub(crate) mod outside;
+pub(crate) mod peers;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod registry;

@@ -1807,7 +1807,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__image__subcmd__pull)
-            opts="-a -q --all-tags --disable-content-trust --platform --quiet"
+            opts="-q -a --disable-content-trust --quiet --all-tags --platform"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1825,7 +1825,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__image__subcmd__push)
-            opts="-a -q --all-tags --disable-content-trust --platform --quiet"
+            opts="-q -a --disable-content-trust --quiet --all-tags --platform"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2529,7 +2529,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__pull)
-            opts="-a -q --all-tags --disable-content-trust --platform --quiet"
+            opts="-q -a --disable-content-trust --quiet --all-tags --platform"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2547,7 +2547,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__push)
-            opts="-a -q --all-tags --disable-content-trust --platform --quiet"
+            opts="-q -a --disable-content-trust --quiet --all-tags --platform"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

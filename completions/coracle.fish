@@ -178,7 +178,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s s -l size -d
 complete -c coracle -n "__fish_coracle_using_subcommand kill" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
 complete -c coracle -n "__fish_coracle_using_subcommand load" -l platform -d 'Platform of the image, where it has several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand load" -s q -l quiet -d 'Suppress the load output'
+complete -c coracle -n "__fish_coracle_using_subcommand load" -s q -l quiet -d 'Suppress the progress'
 complete -c coracle -n "__fish_coracle_using_subcommand login" -s p -l password -d 'Password or access token' -r
 complete -c coracle -n "__fish_coracle_using_subcommand login" -s u -l username -d 'Username' -r
 complete -c coracle -n "__fish_coracle_using_subcommand login" -l password-stdin -d 'Take the password or access token from stdin'
@@ -262,13 +262,13 @@ complete -c coracle -n "__fish_coracle_using_subcommand ps" -l no-trunc -d 'Do n
 complete -c coracle -n "__fish_coracle_using_subcommand ps" -s q -l quiet -d 'Only show container IDs'
 complete -c coracle -n "__fish_coracle_using_subcommand ps" -s s -l size -d 'Show how much disk they take'
 complete -c coracle -n "__fish_coracle_using_subcommand pull" -l platform -d 'Platform of the image, where it has several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand pull" -s a -l all-tags -d 'Download every tag of the repository'
-complete -c coracle -n "__fish_coracle_using_subcommand pull" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
+complete -c coracle -n "__fish_coracle_using_subcommand pull" -l disable-content-trust -d 'Accepted; images are not signed, and signatures not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand pull" -s q -l quiet -d 'Suppress everything but the image\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand pull" -s a -l all-tags -d 'Download every tag of the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand push" -l platform -d 'Push the image for this platform alone, where there are several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand push" -s a -l all-tags -d 'Push all tags of an image to the repository'
-complete -c coracle -n "__fish_coracle_using_subcommand push" -l disable-content-trust -d 'Accepted; images are not signed'
+complete -c coracle -n "__fish_coracle_using_subcommand push" -l disable-content-trust -d 'Accepted; images are not signed, and signatures not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand push" -s q -l quiet -d 'Suppress everything but the image\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand push" -s a -l all-tags -d 'Push all tags of an image to the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand restart" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand restart" -s t -l timeout -d 'Seconds to wait before killing the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s f -l force -d 'Kill a running container first'
@@ -389,18 +389,18 @@ complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_s
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from inspect" -l platform -d 'Inspect the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -l platform -d 'Platform of the image, where it has several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Suppress the load output'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Suppress the progress'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until, label, label!' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused images, not only those without a tag'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -l platform -d 'Platform of the image, where it has several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -s a -l all-tags -d 'Download every tag of the repository'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -l disable-content-trust -d 'Accepted; images are not signed, and signatures not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Suppress everything but the image\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from pull" -s a -l all-tags -d 'Download every tag of the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -l platform -d 'Push the image for this platform alone, where there are several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -s a -l all-tags -d 'Push all tags of an image to the repository'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -l disable-content-trust -d 'Accepted; images are not signed'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -l disable-content-trust -d 'Accepted; images are not signed, and signatures not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Suppress everything but the image\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from push" -s a -l all-tags -d 'Push all tags of an image to the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -l platform -d 'Remove the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove what stopped containers use, and what has several names'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from rm" -l no-prune -d 'Do not delete untagged parents, which images here never have'

@@ -71,7 +71,8 @@ impl Filters {
             truth = Some(match value.as_str() {
                 "1" | "t" | "true" | "True" | "TRUE" => true,
                 "0" | "f" | "false" | "False" | "FALSE" => false,
-                _ => return Err(Self::invalid(key, value)),
+                // Docker tells of all values of such a key, as Go prints a list.
+                _ => return Err(Self::invalid(key, &format!("[{}]", self.values(key).join(" ")))),
             });
         }
         Ok(truth)

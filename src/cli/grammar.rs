@@ -30,6 +30,7 @@ pub(super) enum Arity {
     Exactly(usize),
     AtLeast(usize),
     AtMost(usize),
+    Between(usize, usize),
 }
 
 impl Arity {
@@ -39,6 +40,7 @@ impl Arity {
             Self::Exactly(wanted) => count == wanted,
             Self::AtLeast(least) => count >= least,
             Self::AtMost(most) => count <= most,
+            Self::Between(least, most) => (least..=most).contains(&count),
         }
     }
 }

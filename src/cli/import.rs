@@ -56,8 +56,7 @@ fn run(args: &ImportArgs, session: &Session) -> Result<u8> {
         .as_deref()
         .filter(|name| !name.is_empty())
         .map(|name| Reference::parse(name).map(Reference::with_default_tag))
-        .transpose()
-        .map_err(|error| response(error.into()))?;
+        .transpose()?;
     let platform = platform(session, args.platform.as_deref())?.unwrap_or_else(Platform::host);
     let input: Box<dyn Read + Send> = match args.source.as_str() {
         "-" => Box::new(stdin()),

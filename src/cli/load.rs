@@ -34,7 +34,7 @@ struct LoadArgs {
     /// Platform of the image, where it has several
     #[arg(long, value_name = "string")]
     platform: Option<String>,
-    /// Suppress the load output
+    /// Suppress the progress
     #[arg(long, short)]
     quiet: bool,
 }
@@ -66,9 +66,7 @@ fn run(args: &LoadArgs, session: &Session) -> Result<u8> {
             Loaded::Id(id) => format!("Loaded image ID: {id}\n"),
         })
         .collect();
-    if !args.quiet {
-        Session::print(&lines)?;
-    }
+    Session::print(&lines)?;
     Ok(0)
 }
 

@@ -37,7 +37,7 @@ pub(super) const INSPECT: Spec = Spec {
     paths: &["manifest inspect"],
     about: "Display an image manifest, or manifest list",
     usage: "[OPTIONS] [MANIFEST_LIST] MANIFEST",
-    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] },
+    rules: Rules { arity: Arity::Between(1, 2), interspersed: true, absent: &[] },
     define: InspectArgs::augment_args,
     run: |matches, session| inspect(&InspectArgs::from_arg_matches(matches)?, session),
 };

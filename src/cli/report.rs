@@ -87,6 +87,9 @@ pub(super) fn stopped(stop: Stop, spec: &Spec, path: &str, style: &Style) -> Wor
                 Arity::Exactly(count) => format!("requires {count} {}", arguments(count)),
                 Arity::AtLeast(count) => format!("requires at least {count} {}", arguments(count)),
                 Arity::AtMost(count) => format!("requires at most {count} {}", arguments(count)),
+                Arity::Between(least, most) => {
+                    format!("requires at least {least} and at most {most} {}", arguments(most))
+                }
             };
             let ask = if matches!(spec.rules.arity, Arity::AtLeast(_)) {
                 ask.replacen("Run", "See", 1)

@@ -111,7 +111,7 @@ impl Wanted {
             values => match values[values.len() - 1].as_str() {
                 "1" | "t" | "true" | "True" | "TRUE" => Ok(Some(true)),
                 "0" | "f" | "false" | "False" | "FALSE" => Ok(Some(false)),
-                value => Err(Filters::invalid(key, value)),
+                _ => Err(Filters::invalid(key, &format!("[{}]", values.join(" ")))),
             },
         };
         let mut wanted =

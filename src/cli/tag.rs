@@ -1,6 +1,6 @@
 //! `tag`
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, FromArgMatches};
 
 use super::grammar::{Arity, Rules};
@@ -8,6 +8,7 @@ use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
 use crate::image;
+use crate::oci::Reference;
 
 /// `tag`
 pub(super) const SPEC: Spec = Spec {
@@ -30,6 +31,11 @@ struct TagArgs {
 }
 
 fn run(args: &TagArgs, session: &Session) -> Result<u8> {
+    // Docker's client looks at the new name, and only then asks its daemon.
+    let target = &args.target;
+    let parsed = Reference::parse(target)
+        .with_context(|| format!("Error parsing reference: {target:?} is not a valid repository/tag"))?;
+    ensure!(parsed.digest().is_none(), "refusing to create a tag with a digest reference");
     image::tag(session.image_store()?, &args.source, &args.target).map_err(response)?;
     Ok(0)
 }

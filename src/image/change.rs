@@ -28,7 +28,7 @@ pub fn change(config: &mut Defaults, text: &str) -> Result<()> {
             | "WORKDIR"
     );
     if !known {
-        bail!("{} is not a valid change command", word.to_ascii_lowercase());
+        bail!("{word} is not a valid change command");
     }
     if rest.is_empty() && !matches!(instruction.as_str(), "CMD" | "ENTRYPOINT") {
         bail!("{instruction} requires at least one argument");
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn refuses() {
         for (text, expected) in [
-            ("RUN x", "run is not a valid change command"),
+            ("RUN x", "RUN is not a valid change command"),
             ("ENV A", "ENV must have two arguments"),
             ("EXPOSE x", "invalid containerPort: x"),
             ("EXPOSE 90-80", "invalid containerPort: 90-80"),

@@ -94,12 +94,10 @@ fn take_in_layers(
     let mut trees = BTreeSet::new();
     let mut work = Vec::new();
     for layer in &layers {
-        progress.layer(&layer.descriptor.digest.short(), LayerProgress::PullingFsLayer);
-    }
-    for layer in &layers {
         let unpack = !intake.has_layer(&layer.diff_id) && trees.insert(layer.diff_id);
         store.borrow_blob(&layer.descriptor.digest, layer.descriptor.size);
         if unpack || !intake.has_blob(&layer.descriptor.digest) {
+            progress.layer(&layer.descriptor.digest.short(), LayerProgress::PullingFsLayer);
             work.push((layer, unpack));
         } else {
             progress.layer(&layer.descriptor.digest.short(), LayerProgress::AlreadyExists);

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::change::change;
@@ -31,6 +31,7 @@ pub struct ImportOptions {
 
 /// Makes an image of the archive `input`, whatever it is compressed with, and returns the image's id.
 pub fn import(store: &Store, mapping: &Mapping, input: impl Read, options: &ImportOptions) -> Result<Digest> {
+    ensure!(options.platform.os == "linux", "operating system is not supported");
     let mut config = Defaults::default();
     for text in &options.changes {
         change(&mut config, text)?;

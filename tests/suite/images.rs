@@ -173,7 +173,14 @@ fn tags() {
     sandbox
         .run(["tag", "busybox", "Upper"])
         .code(1)
-        .stderr_contains("invalid reference format: repository name (library/Upper) must be lowercase");
+        .stderr(
+            "Error parsing reference: \"Upper\" is not a valid repository/tag: invalid reference format: repository \
+             name (library/Upper) must be lowercase\n",
+        );
+    sandbox
+        .run(["tag", "busybox", &format!("x@{id}")])
+        .code(1)
+        .stderr("refusing to create a tag with a digest reference\n");
 }
 
 fn removes() {

@@ -100,6 +100,10 @@ fn inspects_what_a_registry_has() {
     assert_eq!(details["Descriptor"]["platform"]["os"], "linux");
     let absent = format!("{}/team/app:absent", registry.address());
     sandbox.run(["manifest", "inspect", &absent]).code(1).stderr(&format!("no such manifest: {absent}\n"));
+    sandbox
+        .run(["manifest", "inspect", "a", "b", "c"])
+        .code(1)
+        .stderr_contains("'coracle manifest inspect' requires at least 1 and at most 2 arguments\n");
 }
 
 fn lists_are_amended_and_removed() {

@@ -94,7 +94,7 @@ fn takes_filters() {
     assert_eq!(names(&sandbox), [""; 0]);
     for (filter, text) in [
         ("name=x", "Error response from daemon: invalid filter 'name'"),
-        ("dangling=maybe", "Error response from daemon: invalid filter 'dangling=maybe'"),
+        ("dangling=maybe", "Error response from daemon: invalid filter 'dangling=[maybe]'"),
         ("bare", "bad format of filter (expected name=value)"),
         ("until=later", "failed to parse value as time or duration"),
     ] {

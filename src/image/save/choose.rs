@@ -154,7 +154,12 @@ fn meant(store: &Store, text: &str) -> Result<Vec<(ImageRecord, Option<Named>)>>
         }
     }
     if found.is_empty() {
-        found.push((resolve(store, text)?, None));
+        // Docker names what it has looked for, which is every tag.
+        let missing = |error: anyhow::Error| match error.downcast_ref() {
+            Some(ResolveError::NotFound(_)) => ResolveError::NotFound(text.to_owned()).into(),
+            _ => error,
+        };
+        found.push((resolve(store, text).map_err(missing)?, None));
     }
     Ok(found)
 }

@@ -77,7 +77,7 @@ pub fn wait(store: &Store, dir: &ContainerDir) -> Result<i32> {
     }
 }
 
-/// Has the supervisor put its container into a network or take it out of one.
+/// Has the supervisor put its container into a network or take it out of one, or tell them its name.
 pub(super) fn change_network(store: &Store, dir: &ContainerDir, request: &Request) -> Result<()> {
     let socket = connect(store, dir)?;
     send_request(&socket, request)?;

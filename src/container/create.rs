@@ -249,9 +249,7 @@ fn with_networks(store: &Store, mut request: CreateRequest) -> Result<CreateRequ
             attachment.network.clone_from(&network.name);
             attachment.id.clone_from(&network.id);
             super::network::check(attachment, &network)?;
-            for link in &attachment.links {
-                super::network::linked(store, link)?;
-            }
+            super::link::fix(store, attachment)?;
         }
         if !seen.insert(attachment.network.clone()) {
             bail!("network {:?} is specified multiple times", attachment.network);

@@ -23,7 +23,7 @@ use super::start::StartError;
 use super::status::{Status, observe_and_mend};
 use super::stdio::Stdio;
 use super::terminal::{DetachKeys, RawTerminal, window};
-use super::{event, filter, spec};
+use super::{event, filter, link, spec};
 use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
 use crate::store::{Store, random_id};
 use crate::sys;
@@ -47,7 +47,8 @@ pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<
         return Err(not_running());
     }
     let config = dir.config()?;
-    let process_config = merge(&config, request);
+    let mut process_config = merge(&config, request);
+    process_config.env.splice(0..0, link::variables(store, &config, &dir.attachments(&config)?)?);
     let process_spec = spec::exec_process(&config, &process_config, request.privileged)?;
     let (rows, columns) = window().unwrap_or((0, 0));
     let join = JoinRequest {

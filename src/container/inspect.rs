@@ -54,7 +54,7 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": host_config(&config, &attachments, &container_name)?,
+        "HostConfig": host_config(store, &config, &attachments, &container_name)?,
         "GraphDriver": { "Name": "overlay2", "Data": {
             "LowerDir": lower.join(":"), "MergedDir": "", "UpperDir": path("upper"), "WorkDir": path("work"),
         }},
@@ -142,7 +142,12 @@ fn container_config(config: &ContainerConfig) -> Value {
     value
 }
 
-fn host_config(config: &ContainerConfig, attachments: &[Attachment], name: &str) -> Result<Value> {
+fn host_config(
+    store: &Store,
+    config: &ContainerConfig,
+    attachments: &[Attachment],
+    name: &str,
+) -> Result<Value> {
     let unmasked = config.privileged || security::parse(&config.security_opt)?.unmasked;
     let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
     let binds: Vec<String> = config.mounts.iter().filter_map(bind).collect();
@@ -188,7 +193,7 @@ fn host_config(config: &ContainerConfig, attachments: &[Attachment], name: &str)
         "GroupAdd": list(&config.group_add),
         "IpcMode": "private",
         "Cgroup": "",
-        "Links": network::links(attachments, name),
+        "Links": network::links(store, attachments, name),
         "OomScoreAdj": 0,
         "PidMode": "",
         "Privileged": config.privileged,

@@ -16,6 +16,7 @@ mod exec;
 mod export;
 mod filter;
 mod inspect;
+mod link;
 mod list;
 mod log;
 mod logs;

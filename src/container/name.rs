@@ -11,6 +11,7 @@ use rustix::fs::CWD;
 
 use super::dir::ContainerDir;
 use super::event;
+use super::protocol::Request;
 use crate::store::Store;
 
 /// A name that another container has.
@@ -59,7 +60,7 @@ pub(super) fn claim(store: &Store, name: &str, id: &str) -> Result<()> {
 /// Gives a container another name, in one step: it never has two names or none.
 pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
     let wanted = parse(wanted)?;
-    let _lock = dir.lock()?;
+    let lock = dir.lock()?;
     let id = dir.id();
     let present = of(store, id).with_context(|| format!("find the name of container {}", dir.short_id()))?;
     if present == wanted {
@@ -71,8 +72,15 @@ pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
         rustix::fs::renameat_with(CWD, names.join(&present), CWD, names.join(&wanted), flags)
             .map_err(io::Error::from)
     })?;
+    drop(lock);
     if let Ok(Some(config)) = dir.try_config() {
         event::note_named(store, &config, &wanted, "rename", &[("oldName", format!("/{present}"))]);
+    }
+    if dir.is_alive()?
+        && let Err(error) = super::control::change_network(store, dir, &Request::Renamed)
+        && dir.is_alive()?
+    {
+        return Err(error.context("tell the container's networks its new name"));
     }
     Ok(())
 }

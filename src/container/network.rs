@@ -10,9 +10,9 @@ use anyhow::{Result, bail};
 
 use super::config::{Attachment, ContainerConfig, NetworkMode};
 use super::dir::{ContainerDir, Joined};
-use super::name;
 use super::protocol::Request;
 use super::status::{Status, observe_and_mend};
+use super::{link, name};
 use crate::network::protocol::EndpointRequest;
 use crate::network::{self, Found, Network};
 use crate::store::{Mode, Store};
@@ -98,9 +98,7 @@ pub fn connect(store: &Store, dir: &ContainerDir, mut attachment: Attachment) ->
     attachment.network.clone_from(&network.name);
     attachment.id.clone_from(&network.id);
     check(&attachment, &network)?;
-    for link in &attachment.links {
-        linked(store, link)?;
-    }
+    link::fix(store, &mut attachment)?;
     if is_meant(dir, &config, &network)? {
         let name = name::of(store, dir.id()).unwrap_or_default();
         bail!("endpoint with name {name} already exists in network {}", network.name);
@@ -241,9 +239,12 @@ pub(super) fn endpoint_request(
     default_route: bool,
 ) -> Result<EndpointRequest> {
     let mut links = Vec::new();
-    for link in &attachment.links {
-        let (dir, alias) = linked(store, link)?;
-        links.push((alias, dir.id().to_owned()));
+    let network = attachment.network.as_str();
+    for text in &attachment.links {
+        let (container, alias) = link::parts(text);
+        let found = link::linked(store, text).map(|(dir, _)| dir.id().to_owned());
+        // Where names are those of the network, one may come to be later.
+        links.push((alias, if network == "bridge" { found? } else { found.unwrap_or(container) }));
     }
     Ok(EndpointRequest {
         interface: None,
@@ -268,42 +269,6 @@ pub(super) fn names(store: &Store, config: &ContainerConfig, attachment: &Attach
         }
     }
     names
-}
-
-/// Finds the container that a link means, and this container's name for it.
-pub(super) fn linked(store: &Store, link: &str) -> Result<(ContainerDir, String)> {
-    let (container, alias) = link.split_once(':').unwrap_or((link, link));
-    let Ok(dir) = name::find(store, container) else { bail!("could not get container for {container}") };
-    Ok((dir, alias.trim_start_matches('/').to_owned()))
-}
-
-/// Returns the lines that links on the default network put into `/etc/hosts`: the linked containers must run.
-pub(super) fn link_lines(
-    store: &Store,
-    config: &ContainerConfig,
-    attachment: &Attachment,
-    network: &Network,
-) -> Result<Vec<(IpAddr, String)>> {
-    let mut lines = Vec::new();
-    for link in attachment.links.iter().filter(|_| network.name == "bridge") {
-        let (dir, alias) = linked(store, link)?;
-        let name = name::of(store, dir.id()).unwrap_or_default();
-        let Status::Running(alive) = observe_and_mend(&dir)? else {
-            let own = name::of(store, &config.id).unwrap_or_default();
-            bail!("Cannot link to a non running container: /{name} AS /{own}/{alias}");
-        };
-        let Some(there) = alive.networks.iter().find(|it| it.endpoint.network_id == network.id) else {
-            bail!("Cannot link to /{name}, as it does not belong to the default network");
-        };
-        let mut words = vec![alias];
-        for word in [dir.config()?.hostname, name] {
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-        lines.extend(there.endpoint.ip.map(|(address, _)| (IpAddr::V4(address), words.join(" "))));
-    }
-    Ok(lines)
 }
 
 #[cfg(test)]

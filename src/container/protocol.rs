@@ -74,6 +74,8 @@ pub(super) enum Request {
     Connect(Box<Attachment>),
     /// Get out of the network with this id; answered by [`Event::Done`].
     Disconnect { network: String },
+    /// The container has another name; answered by [`Event::Done`].
+    Renamed,
 }
 
 /// Which streams a client carries.

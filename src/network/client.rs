@@ -80,6 +80,23 @@ impl Router {
         }
     }
 
+    /// Makes a network the container's way to everywhere; `None`: it has none.
+    pub fn lead(&mut self, network_id: Option<&str>) -> Result<()> {
+        self.done(&Request::Lead { network_id: network_id.map(str::to_owned) })
+    }
+
+    /// Gives the container other names on a network.
+    pub fn rename(&mut self, network_id: &str, names: &[String]) -> Result<()> {
+        self.done(&Request::Rename { network_id: network_id.to_owned(), names: names.to_vec() })
+    }
+
+    fn done(&mut self, request: &Request) -> Result<()> {
+        match self.ask(request, &[])? {
+            Reply::Done => Ok(()),
+            reply => Err(unexpected(reply)),
+        }
+    }
+
     /// Publishes all ports of the container, in place of those before.
     pub fn publish(&mut self, ports: &[PortRequest], claim: bool) -> Result<Vec<PublishedPort>> {
         match self.ask(&Request::Publish { ports: ports.to_vec(), claim }, &[])? {

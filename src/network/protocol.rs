@@ -35,7 +35,20 @@ pub enum Request {
         /// The network.
         network_id: String,
     },
-    /// Publishes all ports of the container, after it is attached: all or none.
+    /// Makes one of the container's networks its way to everywhere, and the one that its published ports lead to.
+    Lead {
+        /// The network; `None`: there is no way.
+        network_id: Option<String>,
+    },
+    /// Gives the container other names on a network.
+    Rename {
+        /// The network.
+        network_id: String,
+        /// Every name it answers to there.
+        names: Vec<String>,
+    },
+    /// Publishes all ports of the container, after it is attached: all or none. They come in place of those
+    /// published before.
     Publish {
         /// The ports.
         ports: Vec<PortRequest>,
@@ -122,6 +135,8 @@ pub enum Reply {
     Attached(Endpoint),
     /// To [`Request::Detach`].
     Detached,
+    /// To [`Request::Lead`] and [`Request::Rename`].
+    Done,
     /// To [`Request::Publish`]: a row for each address family.
     Published(Vec<PublishedPort>),
     /// To anything; nothing was changed.

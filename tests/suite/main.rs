@@ -26,6 +26,7 @@ mod inspect;
 mod interop;
 mod levels;
 mod lifecycle;
+mod live;
 mod login;
 mod logs;
 mod manifest;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         ("tty", tty::TESTS),
         ("security", security::TESTS),
         ("network", network::TESTS),
+        ("live", live::TESTS),
         ("router", router::TESTS),
         ("ports", ports::TESTS),
         ("outside", outside::TESTS),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::container::config::{Attachment, ContainerConfig, NetworkMode};
 use crate::container::dir::{Alive, Joined};
+use crate::container::name;
 use crate::container::network::{is_of, members, names};
 use crate::container::status::Status;
 use crate::network::protocol::{HostPort, PortRequest, PublishedPort};
@@ -192,7 +193,8 @@ fn endpoint(attachment: &Attachment, id: &str, joined: Option<&Joined>, names: V
     let wished = attachment.mac.map(|mac| mac.to_string());
     json!({
         "IPAMConfig": if wishes.is_empty() { Value::Null } else { json!(wishes) },
-        "Links": list(&attachment.links),
+        // Those on the default network are told with the container's own settings.
+        "Links": if attachment.network == "bridge" { Value::Null } else { list(&attachment.links) },
         "Aliases": list(&attachment.aliases),
         "DriverOpts": if attachment.driver_opts.is_empty() { Value::Null } else { json!(attachment.driver_opts) },
         "GwPriority": attachment.gw_priority,
@@ -248,11 +250,14 @@ pub(super) fn bindings(ports: &[PortRequest]) -> Value {
 }
 
 /// Returns `HostConfig.Links`: `/db:/web/store`.
-pub(super) fn links(attachments: &[Attachment], name: &str) -> Value {
+pub(super) fn links(store: &Store, attachments: &[Attachment], name: &str) -> Value {
     let legacy = attachments.iter().filter(|it| it.network == "bridge").flat_map(|it| &it.links);
     let all: Vec<String> = legacy
         .map(|link| link.split_once(':').unwrap_or((link, link)))
-        .map(|(container, alias)| format!("/{container}:/{name}/{alias}"))
+        .map(|(id, alias)| {
+            let container = name::of(store, id).unwrap_or_else(|| id.to_owned());
+            format!("/{container}:/{name}/{alias}")
+        })
         .collect();
     if all.is_empty() { Value::Null } else { json!(all) }
 }
@@ -342,6 +347,7 @@ mod tests {
         );
         let wish =
             Attachment { network: "bridge".into(), links: vec!["db:store".into()], ..Attachment::default() };
-        assert_eq!(links(&[wish], "web"), json!(["/db:/web/store"]));
+        let (_dir, store) = scratch();
+        assert_eq!(links(&store, &[wish], "web"), json!(["/db:/web/store"]));
     }
 }

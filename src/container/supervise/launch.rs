@@ -10,7 +10,7 @@ use crate::container::config::{ContainerConfig, MountSource, NetworkMode};
 use crate::container::dir::{Alive, ContainerDir};
 use crate::container::spec::{self, Places};
 use crate::container::status::{self, Status};
-use crate::container::{filter, start};
+use crate::container::{filter, link, start};
 use crate::idmap::Identity;
 use crate::runtime::{self, Bundle, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
 use crate::store::{Lock, Mode, Store};
@@ -57,7 +57,15 @@ impl Launch<'_> {
             volumes: self.store.volumes(),
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
-        let spec = spec::build(config, &places)?;
+        let linked = link::variables(self.store, config, &self.dir.attachments(config)?)?;
+        let spec = if linked.is_empty() {
+            spec::build(config, &places)?
+        } else {
+            // Before the container's own, which count for more.
+            let mut config = config.clone();
+            config.process.env.splice(0..0, linked);
+            spec::build(&config, &places)?
+        };
         let rootfs = self.rootfs()?;
         let (seeds, locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
         let (rows, columns) = window.unwrap_or((0, 0));

@@ -14,7 +14,8 @@ use crate::container::config::{Attachment, ContainerConfig};
 use crate::container::dir::{Alive, ContainerDir, Joined};
 use crate::container::etc::{self, Facts};
 use crate::container::event;
-use crate::container::network::{default_route, endpoint_request, is_of, link_lines, resolve};
+use crate::container::link;
+use crate::container::network::{default_route, endpoint_request, is_of, names, resolve};
 use crate::container::start::StartError;
 use crate::network::protocol::{
     EndpointRequest, HostPort, PortRequest, Protocol, PublishedPort, Refusal, RefusalKind,
@@ -104,25 +105,19 @@ impl Plugged<'_> {
         attachments.push(attachment.clone());
         let networks = resolve(self.store, &attachments)?;
         if let Some(init) = self.mark.init {
-            let netns = netns(init.pid)?;
-            let was_empty = self.router.is_none();
-            let mut router = match self.router.take() {
-                Some(router) => router,
-                None => Router::reach(self.store, &self.config.id)?,
-            };
-            let joined = self.join(&mut router, &netns, &networks, attachment);
-            let published = match joined {
-                Ok(()) if was_empty => publish(&mut router, self.config, &networks, self.mark, self.store)
-                    .map(|ports| self.mark.ports = ports),
-                joined => joined,
-            };
-            if published.is_ok() || !was_empty {
-                *self.router = Some(router);
-            } else {
-                self.mark.networks.clear();
+            if self.router.is_none() {
+                *self.router = Some(Router::reach(self.store, &self.config.id)?);
             }
-            published?;
-            self.route(&netns, &networks)?;
+            let joined = self.join(&netns(init.pid)?, &networks, attachment);
+            let result = joined.and_then(|()| self.lead(&networks));
+            if result.is_err() {
+                self.withdraw(&attachment.id, &networks);
+            }
+            result?;
+            let joined = self.mark.networks.iter().find(|it| it.endpoint.network_id == attachment.id);
+            if let Some(joined) = joined {
+                event::note_network(self.store, self.dir.id(), &joined.endpoint, "connect");
+            }
             write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
         }
         self.dir.put_attachments(&attachments)?;
@@ -131,20 +126,36 @@ impl Plugged<'_> {
 
     fn join(
         &mut self,
-        router: &mut Router,
         netns: &File,
         networks: &[(Attachment, Network)],
         attachment: &Attachment,
     ) -> Result<()> {
-        let Some((_, network)) = networks.iter().find(|(it, _)| it == attachment) else { return Ok(()) };
-        let leads = !self.mark.networks.iter().any(|it| it.default_route)
-            && default_route(networks) == Some(network.id.as_str());
-        let request = endpoint_request(self.store, self.config, attachment, leads)?;
+        let (Some((_, network)), Some(router)) =
+            (networks.iter().find(|(it, _)| it == attachment), self.router.as_mut())
+        else {
+            return Ok(());
+        };
+        let request = endpoint_request(self.store, self.config, attachment, false)?;
         let endpoint =
             router.attach(netns, network, &request, false).map_err(|error| refused(network, error))?;
-        event::note_network(self.store, self.dir.id(), &endpoint, "connect");
-        self.mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
+        self.mark.networks.push(Joined { endpoint_id: random_id(), default_route: false, endpoint });
         Ok(())
+    }
+
+    /// Takes back a connection that did not come to be.
+    fn withdraw(&mut self, id: &str, networks: &[(Attachment, Network)]) {
+        if self.mark.networks.iter().any(|it| it.endpoint.network_id == id) {
+            self.mark.networks.retain(|it| it.endpoint.network_id != id);
+            let others: Vec<_> = networks.iter().filter(|(_, it)| it.id != id).cloned().collect();
+            if let Some(router) = self.router.as_mut()
+                && let Err(error) = router.detach(id).and_then(|()| self.lead(&others))
+            {
+                eprintln!("supervisor: leave network {id}: {error:#}");
+            }
+        }
+        if self.mark.networks.is_empty() {
+            *self.router = None;
+        }
     }
 
     /// Takes the container out of a network, at once if it runs.
@@ -166,40 +177,61 @@ impl Plugged<'_> {
             self.mark.ports.clear();
         }
         let networks = resolve(self.store, &attachments).unwrap_or_default();
-        if let Some(init) = self.mark.init {
-            self.route(&netns(init.pid)?, &networks)?;
+        if self.mark.init.is_some() {
+            self.lead(&networks)?;
             write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
         }
         self.dir.put_attachments(&attachments)?;
         self.dir.put_alive(self.mark)
     }
 
-    /// Gives the default route to the network that is to have it now. An endpoint is plugged anew for that,
-    /// with the addresses that it had, so its connections last.
-    fn route(&mut self, netns: &File, networks: &[(Attachment, Network)]) -> Result<()> {
+    /// Gives the default route, and what comes to the published ports, to the network that is to have them now.
+    /// As in Docker, a container has its ports on the host as long as it is in a network that leads anywhere.
+    fn lead(&mut self, networks: &[(Attachment, Network)]) -> Result<()> {
         let Some(router) = self.router.as_mut() else { return Ok(()) };
-        let leader = default_route(networks).map(str::to_owned);
-        let mut wrong: Vec<&mut Joined> = self
-            .mark
-            .networks
-            .iter_mut()
-            .filter(|it| it.default_route != (leader.as_ref() == Some(&it.endpoint.network_id)))
-            .collect();
-        // The one that loses it comes first.
-        wrong.sort_by_key(|it| !it.default_route);
-        for joined in wrong {
-            let Some((attachment, network)) =
-                networks.iter().find(|(_, network)| network.id == joined.endpoint.network_id)
-            else {
-                continue;
-            };
-            let request = endpoint_request(self.store, self.config, attachment, !joined.default_route)?;
-            let request = held(joined, request);
-            router.detach(&network.id)?;
-            joined.endpoint = router.attach(netns, network, &request, true)?;
-            joined.default_route = !joined.default_route;
+        let leader = default_route(networks);
+        let before = self.mark.networks.iter().find(|it| it.default_route);
+        let stays = before.map(|it| it.endpoint.network_id.as_str()) == leader;
+        if !stays {
+            router.lead(leader)?;
+            for joined in &mut self.mark.networks {
+                joined.default_route = leader == Some(joined.endpoint.network_id.as_str());
+            }
+        }
+        let Some((_, network)) = networks.iter().find(|(_, it)| leader == Some(it.id.as_str())) else {
+            if !self.mark.ports.is_empty() {
+                router.publish(&[], false)?;
+                self.mark.ports.clear();
+            }
+            return Ok(());
+        };
+        // Ports that are open stay: they lead to the new network already. Only one that has another address of
+        // the host for them needs others.
+        let binding = network.host_binding().map(IpAddr::V4);
+        let fits = |port: &PublishedPort| {
+            let asked = self.config.ports.iter().any(|it| it.host_ip == Some(port.host_ip));
+            asked || binding.map_or(port.host_ip.is_unspecified(), |binding| port.host_ip == binding)
+        };
+        if self.mark.ports.is_empty() || !self.mark.ports.iter().all(fits) {
+            self.mark.ports.clear();
+            self.mark.ports = publish(router, self.config, networks, self.mark, self.store)?;
         }
         Ok(())
+    }
+
+    /// The container has another name.
+    pub(super) fn rename(&mut self) -> Result<()> {
+        let Some(router) = self.router.as_mut() else { return Ok(()) };
+        for attachment in self.dir.attachments(self.config)? {
+            let joined = self.mark.networks.iter_mut();
+            let found =
+                joined.map(|it| &mut it.endpoint).find(|it| is_of(&attachment, &it.network_id, &it.network));
+            if let Some(endpoint) = found {
+                endpoint.names = names(self.store, self.config, &attachment);
+                router.rename(&endpoint.network_id, &endpoint.names)?;
+            }
+        }
+        self.dir.put_alive(self.mark)
     }
 
     /// The router has died: finds or starts another, and repeats there what the container has. Without the old
@@ -227,6 +259,8 @@ impl Plugged<'_> {
             self.mark.ports = router.publish(&ports, true)?;
         }
         *self.router = Some(router);
+        // What has changed while there was no router.
+        self.lead(&networks)?;
         self.dir.put_alive(self.mark)
     }
 }
@@ -373,7 +407,7 @@ fn write_etc(
         }
     }
     for (attachment, network) in networks {
-        facts.links.extend(link_lines(store, config, attachment, network)?);
+        facts.links.extend(link::lines(store, config, attachment, network)?);
     }
     etc::write(dir.path(), config, &facts)
 }

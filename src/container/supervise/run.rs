@@ -364,6 +364,7 @@ impl Supervisor {
         let changed = match request {
             Request::Connect(attachment) => self.plugged().connect(attachment),
             Request::Disconnect { network } => self.plugged().disconnect(network),
+            Request::Renamed => self.plugged().rename(),
             _ => return,
         };
         let event = match &changed {
@@ -495,7 +496,9 @@ impl Supervisor {
                 }
             }
             Request::Wait => {}
-            Request::Connect(_) | Request::Disconnect { .. } => self.change_networks(at, request),
+            Request::Connect(_) | Request::Disconnect { .. } | Request::Renamed => {
+                self.change_networks(at, request);
+            }
         }
     }
 

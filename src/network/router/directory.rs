@@ -107,6 +107,12 @@ impl Directory {
         Some(member)
     }
 
+    /// Gives a container other names on a network; tells whether it is there.
+    pub fn rename(&mut self, container: &str, network_id: &str, names: Vec<String>) -> bool {
+        let member = self.networks.get_mut(network_id).and_then(|domain| domain.members.get_mut(container));
+        member.map(|member| member.names = names).is_some()
+    }
+
     /// Returns the container that has an address, and the network where it has it.
     pub fn at(&self, address: IpAddr) -> Option<(&Domain, &Member)> {
         let (network, container) = self.by_address.get(&address)?;

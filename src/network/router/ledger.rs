@@ -138,7 +138,7 @@ impl Ledger {
         Ok(endpoint)
     }
 
-    /// Unplugs a container from a network. Another of its networks becomes the way to everywhere if this was.
+    /// Unplugs a container from a network.
     pub(super) fn detach(&mut self, container: &str, network_id: &str) -> Result<(), Refusal> {
         let found = self.guests.get_mut(container).and_then(|guest| {
             let at = guest.places.iter().position(|place| place.network_id == network_id)?;
@@ -146,25 +146,69 @@ impl Ledger {
         });
         let Some(place) = found else { return Err(other("the container is not connected to the network")) };
         self.release(container, &place);
-        if place.default_route {
-            self.find_other_way(container);
+        Ok(())
+    }
+
+    /// Makes a network the container's way to everywhere, and to its published ports; `None`: it has no way.
+    pub(super) fn lead(&mut self, container: &str, network_id: Option<&str>) -> Result<(), Refusal> {
+        let Some(guest) = self.guests.get_mut(container) else {
+            return Err(other("the container is connected to no network"));
+        };
+        let mut way = None;
+        for place in &mut guest.places {
+            place.default_route = Some(place.network_id.as_str()) == network_id;
+            if place.default_route {
+                way = self.lans.get(&place.network_id).map(|lan| (&lan.network, place.interface.as_str()));
+            }
+        }
+        if way.is_none() && network_id.is_some() {
+            return Err(other("the container is not connected to the network"));
+        }
+        plug::route_by(&self.space, guest.namespace.as_fd(), way)
+            .map_err(|error| other(&format!("{error:#}")))?;
+        if let Some(target) = self.target(container) {
+            self.plane.turn_to(&target);
         }
         Ok(())
     }
 
-    /// Publishes ports of a container, at the addresses that it has on the network by which it reaches others.
+    /// Gives a container other names on a network.
+    pub(super) fn rename(
+        &self,
+        container: &str,
+        network_id: &str,
+        names: Vec<String>,
+    ) -> Result<(), Refusal> {
+        if write(&self.directory).rename(container, network_id, names) {
+            Ok(())
+        } else {
+            Err(other("the container is not connected to the network"))
+        }
+    }
+
+    /// Publishes ports of a container in place of those before, at the addresses that it has on the network by
+    /// which it reaches others.
     pub(super) fn publish(
         &self,
         container: &str,
         ports: &[PortRequest],
         claim: bool,
     ) -> Result<Vec<PublishedPort>, Refusal> {
-        let places = self.guests.get(container).map(|guest| guest.places.as_slice()).unwrap_or_default();
-        let place = places.iter().find(|place| place.default_route).or(places.first());
-        let found = place.and_then(|place| Some((place, self.lans.get(&place.network_id)?)));
-        let Some((place, lan)) = found else {
+        self.plane.unpublish(container);
+        if ports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(target) = self.target(container) else {
             return Err(other("the container is on no network that could publish its ports"));
         };
+        self.plane.publish(&target, ports, claim)
+    }
+
+    /// Returns where the published ports of a container lead.
+    fn target(&self, container: &str) -> Option<Target> {
+        let places = &self.guests.get(container)?.places;
+        let place = places.iter().find(|place| place.default_route).or(places.first())?;
+        let lan = self.lans.get(&place.network_id)?;
         let mut target = Target { container: container.to_owned(), v4: None, v6: None };
         for (subnet, address) in lan.network.subnets.iter().zip(&place.addresses) {
             match (*address, subnet.gateway) {
@@ -173,7 +217,7 @@ impl Ledger {
                 _ => {}
             }
         }
-        self.plane.publish(&target, ports, claim)
+        Some(target)
     }
 
     /// Unplugs a container from all networks.
@@ -197,21 +241,6 @@ impl Ledger {
             if lan.places == 0 {
                 lan.idle = Some(Instant::now());
             }
-        }
-    }
-
-    fn find_other_way(&mut self, container: &str) {
-        let Some(guest) = self.guests.get_mut(container) else { return };
-        let lans = &self.lans;
-        let other = guest.places.iter_mut().find_map(|place| {
-            let lan = lans.get(&place.network_id).filter(|lan| !lan.network.internal)?;
-            Some((place, lan))
-        });
-        let Some((place, lan)) = other else { return };
-        place.default_route = true;
-        let namespace = guest.namespace.as_fd();
-        if let Err(error) = plug::route_by(&self.space, namespace, &lan.network, &place.interface) {
-            eprintln!("router: {error:#}");
         }
     }
 
@@ -514,9 +543,14 @@ mod tests {
             let again = ledger.attach(&id, one.try_clone().unwrap(), &db, &request, false).unwrap_err();
             assert!(again.text.contains("already exists in network"), "{again}");
             ledger.detach(&id, &web.id).unwrap();
+            ledger.lead(&id, Some(&db.id)).unwrap();
             let gateway = inside(&one, || std::fs::read_to_string("/proc/thread-self/net/route").unwrap());
             // 10.65.0.1, as this machine writes the bytes.
             assert!(gateway.contains("eth1\t00000000\t0100410A"), "{gateway}");
+            assert!(ledger.lead(&id, Some(&web.id)).is_err());
+            ledger.lead(&id, None).unwrap();
+            let gateway = inside(&one, || std::fs::read_to_string("/proc/thread-self/net/route").unwrap());
+            assert!(!gateway.contains("eth1\t00000000"), "{gateway}");
         });
     }
 

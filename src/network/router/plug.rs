@@ -12,7 +12,7 @@ use super::ruleset::{self, TABLE};
 use super::space::{Space, optional};
 use crate::network::{Mac, Network};
 use crate::sys::netlink::Socket;
-use crate::sys::netlink::route::{Link, Veth};
+use crate::sys::netlink::route::{INET, INET6, Link, Veth};
 
 /// Makes the bridge of a network and its rules, or takes over what a router before has left, and returns the
 /// number of the bridge.
@@ -175,14 +175,22 @@ fn open_route() -> Result<Socket> {
     Socket::route().context("open a netlink socket")
 }
 
-/// Makes another network's gateway the way to everywhere.
+/// Makes a network's gateway, by a device of the container's, the way to everywhere in place of any other.
 pub(super) fn route_by(
     space: &Space,
     namespace: BorrowedFd<'_>,
-    network: &Network,
-    interface: &str,
+    way: Option<(&Network, &str)>,
 ) -> Result<()> {
     let mut route = space.within(namespace, open_route)?;
+    for (family, four) in [(INET, true), (INET6, false)] {
+        let stays = way
+            .is_some_and(|(network, _)| network.subnets.iter().any(|subnet| subnet.subnet.is_ipv4() == four));
+        if !stays {
+            // It is not found once it is gone, or if there never was one.
+            let _ = route.apply(|batch| batch.delete_default_route(family));
+        }
+    }
+    let Some((network, interface)) = way else { return Ok(()) };
     let device = route.link(interface).with_context(|| format!("look at device {interface}"))?.index;
     let mut batch = route.batch();
     for subnet in &network.subnets {

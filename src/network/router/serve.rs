@@ -220,7 +220,18 @@ impl Server {
                 }
                 Err(text) => Reply::Refused(Refusal::new(RefusalKind::Unsupported, text.clone())),
             },
-            (Request::Publish { ports, .. }, Some(_)) if ports.is_empty() => Reply::Published(Vec::new()),
+            (Request::Lead { network_id }, Some(container)) => match &mut self.ledger {
+                Ok(ledger) => ledger
+                    .lead(&container, network_id.as_deref())
+                    .map_or_else(Reply::Refused, |()| Reply::Done),
+                Err(text) => Reply::Refused(Refusal::new(RefusalKind::Unsupported, text.clone())),
+            },
+            (Request::Rename { network_id, names }, Some(container)) => match &self.ledger {
+                Ok(ledger) => ledger
+                    .rename(&container, &network_id, names)
+                    .map_or_else(Reply::Refused, |()| Reply::Done),
+                Err(text) => Reply::Refused(Refusal::new(RefusalKind::Unsupported, text.clone())),
+            },
             (Request::Publish { ports, claim }, Some(container)) => match &self.ledger {
                 Ok(ledger) => {
                     ledger.publish(&container, &ports, claim).map_or_else(Reply::Refused, Reply::Published)

@@ -174,6 +174,12 @@ impl Batch {
         });
     }
 
+    /// Takes away the way for everything that has no better route.
+    pub fn delete_default_route(&mut self, family: u8) {
+        let header = route_header(family, libc::RT_TABLE_MAIN, libc::RTN_UNICAST);
+        self.add(libc::RTM_DELROUTE, 0, &header, |_| {});
+    }
+
     /// Says that in `table` every address is this machine's own.
     pub fn add_local_route(&mut self, family: u8, table: u8, loopback: u32) {
         let header = route_header(family, table, libc::RTN_LOCAL);

@@ -41,7 +41,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal};
 
-use self::event::{Key, Loop, Mailbox};
+use self::event::{Loop, Mailbox};
 use self::flow::{Flow, HasFlow, Target as Way};
 use self::held::Queued;
 use self::ports::Bound;
@@ -49,7 +49,7 @@ use self::tcp::account::Limits;
 use self::tcp::door::{self, Target};
 use self::tcp::packet::Ends;
 use self::tcp::{Answer, HasTcp, Tcp, hold};
-use self::udp::Destination;
+use self::udp::{Destination, Published};
 use super::directory::Directory;
 use super::ruleset::{QUEUE, TCP_PORT, UDP_PORT};
 use crate::network::protocol::{PortRequest, Protocol, PublishedPort, Refusal, RefusalKind};
@@ -73,7 +73,7 @@ struct Outside {
     /// Where the kernel's questions come from, once `R` is entered.
     queue: Rc<RefCell<Option<Queue>>>,
     /// Published UDP ports, by container.
-    published: HashMap<String, Vec<(Key, Destination)>>,
+    published: HashMap<String, Vec<Published>>,
 }
 
 /// What the inside loop knows.
@@ -193,14 +193,13 @@ impl Plane {
             return opened.ok_or_else(gone)?;
         }
         let family = Family::of(port.host_ip);
-        let Some((address, gateway)) = target.way(family) else {
+        let Some(to) = destination(target, family, port.container_port) else {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         };
-        let to = Destination { container: SocketAddr::new(address, port.container_port), gateway };
         let container = target.container.clone();
         let opened = self.outside.ask(move |turn| -> io::Result<()> {
-            let key = udp::publish(turn, socket, family, to)?;
-            turn.world.published.entry(container).or_default().push((key, to));
+            let published = udp::publish(turn, socket, family, to)?;
+            turn.world.published.entry(container).or_default().push(published);
             Ok(())
         });
         opened.ok_or_else(gone)?
@@ -212,9 +211,25 @@ impl Plane {
         let _ = self.inside.ask(move |turn| door::close(turn, &name));
         let name = container.to_owned();
         let _ = self.outside.ask(move |turn| {
-            for (key, to) in turn.world.published.remove(&name).unwrap_or_default() {
-                udp::unpublish(turn, key, to);
+            for published in turn.world.published.remove(&name).unwrap_or_default() {
+                published.end(turn);
             }
+        });
+    }
+
+    /// Has the published ports of a container lead to another of its addresses. Connections that are there stay.
+    pub fn turn_to(&self, target: &Target) {
+        let copy = target.clone();
+        let _ = self.inside.ask(move |turn| door::turn_to(turn, copy));
+        let copy = target.clone();
+        let _ = self.outside.ask(move |turn| {
+            let Some(all) = turn.world.published.remove(&copy.container) else { return };
+            for published in &all {
+                if let Some(to) = destination(&copy, published.family, published.port()) {
+                    published.turn_to(turn, to);
+                }
+            }
+            turn.world.published.insert(copy.container, all);
         });
     }
 
@@ -262,6 +277,12 @@ fn route(directory: &RwLock<Directory>, ends: &Ends) -> Result<SocketAddr, Answe
             .ok_or(Answer::HostUnreachable),
         Way::Nowhere => Err(Answer::Prohibited),
     }
+}
+
+/// Returns where datagrams to a port of the host's in this family go.
+fn destination(target: &Target, family: Family, port: u16) -> Option<Destination> {
+    let (address, gateway) = target.way(family)?;
+    Some(Destination { container: SocketAddr::new(address, port), gateway })
 }
 
 fn limits() -> Limits {

@@ -54,8 +54,12 @@ fn addresses(places: &[(&Domain, &Member)], here: &Domain, asker: IpAddr, name: 
     for (domain, member) in places {
         let mut linked = member.links.iter().filter(|(alias, _)| alias.eq_ignore_ascii_case(name)).peekable();
         if linked.peek().is_some() {
-            let targets = linked.filter_map(|(_, container)| domain.members.get(container));
-            let found: Vec<_> = targets.flat_map(Member::addresses).collect();
+            // By id; by name where nobody had it yet.
+            let target = |container: &String| match domain.members.get(container) {
+                Some(member) => member.addresses().collect(),
+                None => on_network(domain, container),
+            };
+            let found: Vec<_> = linked.flat_map(|(_, container)| target(container)).collect();
             if !found.is_empty() {
                 return Some(found);
             }

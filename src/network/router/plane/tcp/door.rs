@@ -1,12 +1,14 @@
 //! Published ports: a listener of the host, and connections from it into `R`.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::super::event::{Events, Fate, Source, Turn};
+use super::super::event::{Events, Fate, Key, Source, Turn};
 use super::hold::accept;
 use super::relay::{self, Opening, Waiting};
 use super::{HasTcp, set_relayed, socket};
@@ -69,8 +71,15 @@ impl Target {
 #[derive(Debug)]
 pub struct Door {
     listener: OwnedFd,
-    target: Target,
+    target: Rc<RefCell<Target>>,
     port: u16,
+}
+
+/// The published ports of a container.
+#[derive(Debug)]
+pub struct Doors {
+    target: Rc<RefCell<Target>>,
+    keys: Vec<Key>,
 }
 
 /// Begins to serve `listener`, which was made in the host's namespace, for `port` of a container.
@@ -85,22 +94,32 @@ pub fn open<W: HasTcp>(
         turn.remove(key);
         return Err(error);
     }
-    turn.world.tcp().doors.entry(target.container.clone()).or_default().push(key);
+    let own = turn.world.tcp().doors.entry(target.container.clone());
+    let own = own.or_insert_with(|| Doors { target: Rc::new(RefCell::new(target)), keys: Vec::new() });
+    own.keys.push(key);
+    let target = Rc::clone(&own.target);
     turn.fill(key, Door { listener, target, port });
     Ok(())
 }
 
 /// Closes all published ports of a container. Its connections stay.
 pub fn close<W: HasTcp>(turn: &mut Turn<'_, W>, container: &str) {
-    for key in turn.world.tcp().doors.remove(container).unwrap_or_default() {
+    for key in turn.world.tcp().doors.remove(container).into_iter().flat_map(|doors| doors.keys) {
         turn.remove(key);
+    }
+}
+
+/// Has the published ports of a container lead to another address of it from now on.
+pub fn turn_to<W: HasTcp>(turn: &mut Turn<'_, W>, target: Target) {
+    if let Some(doors) = turn.world.tcp().doors.get(&target.container) {
+        *doors.target.borrow_mut() = target;
     }
 }
 
 impl Door {
     fn accept<W: HasTcp>(&self, turn: &mut Turn<'_, W>) -> Fate {
         accept(&self.listener, turn, |turn, near, client| {
-            let Some((account, seen)) = self.target.plan(client) else { return relay::reset(near) };
+            let Some((account, seen)) = self.target.borrow().plan(client) else { return relay::reset(near) };
             let may = turn.world.tcp().accounts.may_open(account);
             // Nothing of a client's may be stuck on its way when it is turned away.
             match may.then(|| connect(seen, SocketAddr::new(account, self.port))) {

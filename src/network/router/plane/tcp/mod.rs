@@ -151,7 +151,7 @@ pub struct Tcp {
     /// Sockets accepted for connections that wait for them.
     arrived: HashMap<Key, OwnedFd>,
     /// Listeners of published ports, by container.
-    doors: HashMap<String, Vec<Key>>,
+    doors: HashMap<String, door::Doors>,
 }
 
 impl fmt::Debug for Tcp {

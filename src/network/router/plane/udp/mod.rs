@@ -21,7 +21,7 @@ use super::event::Key;
 use super::flow::descriptors;
 
 pub(super) use out::catch;
-pub use published::{Destination, publish, unpublish};
+pub use published::{Destination, Published, publish};
 pub(super) use table::{Aged, Table};
 
 /// How long a flow without a packet is kept while nobody has answered, and after somebody has; as the kernel's

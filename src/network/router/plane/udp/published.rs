@@ -41,38 +41,67 @@ pub(super) struct Client {
     local: Option<IpAddr>,
 }
 
-/// Serves a port of the host, a bound socket that does not block, until [`unpublish`].
+/// Serves a port of the host, a bound socket that does not block, until [`Published::end`].
 pub fn publish<W: HasFlow>(
     turn: &mut Turn<'_, W>,
     socket: OwnedFd,
     family: Family,
     to: Destination,
-) -> io::Result<Key> {
+) -> io::Result<Published> {
     datagram::ask(&socket, family, Wish::LocalAddress)?;
     datagram::ask(&socket, family, Wish::Fragment)?;
     flow::prepare(&socket, family);
     let end = Rc::new(End::new(socket, TOGETHER));
-    let key = turn.add(Port { end: Rc::clone(&end), to })?;
+    let to = Rc::new(Cell::new(to));
+    let key = turn.add(Port { end: Rc::clone(&end), to: Rc::clone(&to) })?;
     if let Err(error) = turn.watch(key, 0, &end.socket, WATCHED) {
         turn.remove(key);
         return Err(error);
     }
-    Ok(key)
+    Ok(Published { key, family, to })
 }
 
-/// Ends what [`publish`] has begun, for all clients. The port is free when this turn of the loop ends.
-pub fn unpublish<W: HasFlow>(turn: &mut Turn<'_, W>, port: Key, to: Destination) {
-    let clients = turn.world.flow().udp.clients.keys_where(to.container.ip(), |client| client.port == port);
-    turn.remove(port);
-    for client in clients {
-        turn.remove(client);
+/// A port that is served.
+#[derive(Debug)]
+pub struct Published {
+    key: Key,
+    /// The family of the host's address.
+    pub family: Family,
+    to: Rc<Cell<Destination>>,
+}
+
+impl Published {
+    /// Ends what [`publish`] has begun, for all clients. The port is free when this turn of the loop ends.
+    pub fn end<W: HasFlow>(self, turn: &mut Turn<'_, W>) {
+        self.forget_clients(turn);
+        turn.remove(self.key);
+    }
+
+    /// Has the port lead elsewhere. Its clients are new ones there.
+    pub fn turn_to<W: HasFlow>(&self, turn: &mut Turn<'_, W>, to: Destination) {
+        if to != self.to.get() {
+            self.forget_clients(turn);
+            self.to.set(to);
+        }
+    }
+
+    /// Returns the container's port.
+    pub fn port(&self) -> u16 {
+        self.to.get().container.port()
+    }
+
+    fn forget_clients<W: HasFlow>(&self, turn: &mut Turn<'_, W>) {
+        let owner = self.to.get().container.ip();
+        for client in turn.world.flow().udp.clients.keys_where(owner, |client| client.port == self.key) {
+            turn.remove(client);
+        }
     }
 }
 
 /// A published port.
 struct Port {
     end: Rc<End>,
-    to: Destination,
+    to: Rc<Cell<Destination>>,
 }
 
 impl<W: HasFlow> Source<W> for Port {
@@ -80,7 +109,7 @@ impl<W: HasFlow> Source<W> for Port {
         let key = turn.key();
         let flow = turn.world.flow();
         // Each datagram may be a new client's: no more are read than can be served.
-        let most = flow.pool.available(Family::of(self.to.container.ip()), key).min(BATCH);
+        let most = flow.pool.available(Family::of(self.to.get().container.ip()), key).min(BATCH);
         if most == 0 {
             return Fate::Stay;
         }
@@ -116,7 +145,7 @@ impl Port {
                 other.from == client.address && other.local == client.local
             };
             let end = slot + (slot..count).take_while(same).count();
-            let known = turn.world.flow().udp.clients.get(self.to.container.ip(), &client);
+            let known = turn.world.flow().udp.clients.get(self.to.get().container.ip(), &client);
             let talk = match known {
                 Some((key, talk)) => {
                     let (key, talk) = (*key, Rc::clone(talk));
@@ -134,7 +163,7 @@ impl Port {
 
     /// Makes the socket of a new client.
     fn welcome<W: HasFlow>(&self, turn: &mut Turn<'_, W>, client: Client) -> Option<Rc<Talk>> {
-        let to = self.to.container;
+        let Destination { container: to, gateway } = self.to.get();
         let flow = turn.world.flow();
         let evicted = flow.udp.clients.evict(to.ip());
         let socket = flow.pool.take(Family::of(to.ip()))?;
@@ -142,7 +171,7 @@ impl Port {
         // Two ports of the host may lead to one of the container: a client of both can be itself only once.
         let pair = (client.address, to);
         let pair = (is_true && !flow.udp.pairs.contains(&pair)).then_some(pair);
-        let own = pair.map_or(SocketAddr::new(self.to.gateway, 0), |(own, _)| own);
+        let own = pair.map_or(SocketAddr::new(gateway, 0), |(own, _)| own);
         rustix::net::bind(&socket, &own).ok()?;
         rustix::net::connect(&socket, &to).ok()?;
         if let Some(evicted) = evicted {
@@ -150,6 +179,7 @@ impl Port {
         }
 
         let now = turn.now();
+
         let talk = Rc::new(Talk {
             inside: End::new(socket, DATAGRAM),
             container: to,

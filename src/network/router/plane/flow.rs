@@ -42,6 +42,8 @@ use crate::sys::inet::{self, Family};
 /// How many sockets of `R` lie ready, and how many are asked for at a time.
 const READY: usize = 12;
 const REFILL: usize = 24;
+/// How many of them are kept for datagrams that come to the wrong socket.
+const KEPT: usize = 4;
 /// How long to wait before sockets are asked for again if there were none to get.
 const SCARCE: Duration = Duration::from_millis(100);
 
@@ -300,14 +302,16 @@ impl Pool {
         }
     }
 
-    /// Returns how many there are. If there are none, `key` is run again when there are some.
+    /// Returns how many may be taken by whoever reads first datagrams. If there are none, `key` is run again when
+    /// there are some.
     pub(super) fn available(&mut self, family: Family, key: Key) -> usize {
         self.top_up(family);
         let shelf = self.shelf(family);
-        if shelf.sockets.is_empty() && !shelf.waiting.contains(&key) {
+        let count = shelf.sockets.len().saturating_sub(KEPT);
+        if count == 0 && !shelf.waiting.contains(&key) {
             shelf.waiting.push(key);
         }
-        shelf.sockets.len()
+        count
     }
 
     /// Takes one.

@@ -123,7 +123,7 @@ fn open<W: HasFlow>(
     request: &EchoRequest<'_>,
     to: IpAddr,
 ) -> io::Result<(Key, Rc<Asked>)> {
-    if let Some(victim) = turn.world.flow().echoes.table.evict(request.from) {
+    if let Some(victim) = turn.world.flow().echoes.table.evict(request.from, |_| false) {
         turn.remove(victim);
     }
     let family = Family::of(to);

@@ -88,6 +88,22 @@ impl Talk {
         }
         now + if self.replied.get() { STREAM } else { UNREPLIED }
     }
+
+    /// Tells whether somebody has just begun to use the flow again: a datagram waits to be read. Then it counts as
+    /// used at `now`.
+    fn is_resumed(&self, now: Instant) -> bool {
+        let waits = |end: &End| {
+            let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+            rustix::net::recv(&end.socket, &mut [0; 1][..], flags).is_ok()
+        };
+        // The other socket of a client's flow is everybody's.
+        let is_resumed =
+            waits(&self.inside) || (Rc::strong_count(&self.outside) == 1 && waits(&self.outside));
+        if is_resumed {
+            self.last.set(now);
+        }
+        is_resumed
+    }
 }
 
 impl Aged for Rc<Talk> {

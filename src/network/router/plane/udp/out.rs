@@ -120,7 +120,8 @@ fn open<W: HasFlow>(
         }
         Target::Nowhere => return None,
     };
-    if let Some(victim) = turn.world.flow().udp.out.evict(from.ip()) {
+    let now = turn.now();
+    if let Some(victim) = turn.world.flow().udp.out.evict(from.ip(), |talk| talk.is_resumed(now)) {
         turn.remove(victim);
     }
     let outside = match connect(family, SocketAddr::new(address, to.port())) {
@@ -134,7 +135,6 @@ fn open<W: HasFlow>(
     rustix::net::bind(&inside, &to).ok()?;
     rustix::net::connect(&inside, &from).ok()?;
 
-    let now = turn.now();
     let talk = Rc::new(Talk {
         inside: End::new(inside, DATAGRAM),
         container: from,

@@ -164,8 +164,9 @@ impl Port {
     /// Makes the socket of a new client.
     fn welcome<W: HasFlow>(&self, turn: &mut Turn<'_, W>, client: Client) -> Option<Rc<Talk>> {
         let Destination { container: to, gateway } = self.to.get();
+        let now = turn.now();
         let flow = turn.world.flow();
-        let evicted = flow.udp.clients.evict(to.ip());
+        let evicted = flow.udp.clients.evict(to.ip(), |talk| talk.is_resumed(now));
         let socket = flow.pool.take(Family::of(to.ip()))?;
         let is_true = client.address.is_ipv4() == to.is_ipv4() && !client.address.ip().is_loopback();
         // Two ports of the host may lead to one of the container: a client of both can be itself only once.
@@ -177,8 +178,6 @@ impl Port {
         if let Some(evicted) = evicted {
             turn.remove(evicted);
         }
-
-        let now = turn.now();
 
         let talk = Rc::new(Talk {
             inside: End::new(socket, DATAGRAM),

@@ -7,6 +7,9 @@ use std::time::Instant;
 
 use crate::network::router::plane::event::Key;
 
+/// How many flows are passed over at most when one has to go.
+const PASSED_OVER: usize = 64;
+
 /// What a table must know of a flow.
 pub(in super::super) trait Aged {
     /// Returns when something last came through it.
@@ -34,21 +37,26 @@ impl<N: Hash + Eq + Clone, F: Aged> Table<N, F> {
     }
 
     /// Takes out whoever must go before a flow of `owner` can be added: what he has used least lately if he
-    /// is at his limit; of whoever has most, if the table is full.
-    pub(in super::super) fn evict(&mut self, owner: IpAddr) -> Option<Key> {
+    /// is at his limit; of whoever has most, if the table is full. A flow that `stays` when it is its turn is
+    /// passed over, if that makes it one of those used lately.
+    pub(in super::super) fn evict(&mut self, owner: IpAddr, stays: impl Fn(&F) -> bool) -> Option<Key> {
         let full = |flows: &&HashMap<N, (Key, F)>| flows.len() >= self.each;
         let crowd = match self.owners.get(&owner).filter(full) {
             Some(_) => owner,
             None if self.count < self.all => return None,
             None => *self.owners.iter().max_by_key(|(_, flows)| flows.len())?.0,
         };
-        let flows = self.owners.get(&crowd)?;
-        let (name, key) = flows
-            .iter()
-            .min_by_key(|(_, (_, flow))| flow.last())
-            .map(|(name, (key, _))| (name.clone(), *key))?;
-        self.remove(crowd, &name, |_| true);
-        Some(key)
+        for turn in 0.. {
+            let flows = self.owners.get(&crowd)?.iter();
+            let (name, (key, flow)) = flows.min_by_key(|(_, (_, flow))| flow.last())?;
+            if turn < PASSED_OVER && stays(flow) {
+                continue;
+            }
+            let (name, key) = (name.clone(), *key);
+            self.remove(crowd, &name, |_| true);
+            return Some(key);
+        }
+        None
     }
 
     /// Adds a flow.
@@ -91,7 +99,14 @@ impl<N: Hash + Eq + Clone, F: Aged> Table<N, F> {
 mod tests {
     use super::*;
     use crate::network::router::plane::event::{Events, Fate, Loop, Mailbox, Source, Turn};
+    use std::cell::Cell;
     use std::time::Duration;
+
+    impl Aged for Cell<Instant> {
+        fn last(&self) -> Instant {
+            self.get()
+        }
+    }
 
     impl Aged for Instant {
         fn last(&self) -> Instant {
@@ -117,18 +132,42 @@ mod tests {
         let mut table = Table::new(3, 4);
         table.insert(one, 1, keys[0], at(5));
         table.insert(one, 2, keys[1], at(1));
-        assert_eq!((table.evict(one), table.len()), (None, 2));
+        let evict = |table: &mut Table<i32, Instant>, owner| table.evict(owner, |_| false);
+        assert_eq!((evict(&mut table, one), table.len()), (None, 2));
         table.insert(one, 3, keys[2], at(9));
-        assert_eq!((table.evict(two), table.evict(one)), (None, Some(keys[1])));
+        assert_eq!((evict(&mut table, two), evict(&mut table, one)), (None, Some(keys[1])));
         table.insert(one, 2, keys[1], at(2));
         table.insert(two, 1, keys[3], at(0));
         // The table is full: the greediest pays.
-        assert_eq!((table.evict(two), table.len()), (Some(keys[1]), 3));
+        assert_eq!((evict(&mut table, two), table.len()), (Some(keys[1]), 3));
         // Another flow of that name has come since.
         table.remove(one, &1, |flow| *flow == at(6));
         assert!(table.get(one, &1).is_some());
         table.remove(one, &1, |flow| *flow == at(5));
         assert_eq!((table.get(one, &1), table.len()), (None, 2));
         assert_eq!(table.keys_of(two), [keys[3]]);
+    }
+
+    #[test]
+    fn what_waits_to_be_read_stays() {
+        let mut events = Loop::new(Mailbox::new().unwrap(), ()).unwrap();
+        let keys: Vec<_> = (0..3).map(|_| events.with(|turn| turn.add(Nobody).unwrap())).collect();
+        let owner: IpAddr = "10.0.0.2".parse().unwrap();
+        let start = Instant::now();
+        let mut table = Table::new(3, 9);
+        for (age, key) in (0..).zip(&keys) {
+            table.insert(owner, age, *key, Cell::new(start + Duration::from_secs(age)));
+        }
+        let stays = |flow: &Cell<Instant>| {
+            let waits = flow.get() == start;
+            if waits {
+                flow.set(start + Duration::from_secs(100));
+            }
+            waits
+        };
+        assert_eq!(table.evict(owner, stays), Some(keys[1]));
+        // Somebody has to go, whatever he says.
+        table.insert(owner, 1, keys[1], Cell::new(start));
+        assert!(table.evict(owner, |_| true).is_some());
     }
 }

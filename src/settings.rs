@@ -181,6 +181,8 @@ pub struct DockerConfig {
     pub images_format: String,
     /// The format of `network ls`.
     pub networks_format: String,
+    /// The format of `stats`.
+    pub stats_format: String,
     /// The format of `volume ls`.
     pub volumes_format: String,
     /// The keys that detach.

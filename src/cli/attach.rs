@@ -46,6 +46,9 @@ struct AttachArgs {
 fn run(args: &AttachArgs, session: &Session) -> Result<u8> {
     let dir = find(session, &args.container)?;
     match container::observe_and_mend(&dir).map_err(response)? {
+        Status::Running(alive) if alive.paused => {
+            return Err(coded(1, "cannot attach to a paused container, unpause it first"));
+        }
         Status::Running(_) => {}
         Status::Restarting(_) => {
             return Err(coded(1, "cannot attach to a restarting container, wait until it is running"));

@@ -76,8 +76,8 @@ fn facts(session: &Session) -> Result<Value> {
     let mut facts = json!({
         "ID": machine_id(),
         "Containers": containers.len(),
-        "ContainersRunning": count(&Status::is_active),
-        "ContainersPaused": 0,
+        "ContainersRunning": count(&|status| status.is_active() && !status.is_paused()),
+        "ContainersPaused": count(&Status::is_paused),
         "ContainersStopped": count(&|status| !status.is_active()),
         "Images": store.images().map_err(response)?.len(),
         "Driver": "overlay2",
@@ -150,7 +150,8 @@ fn operating_system(key: &str) -> String {
     value.map_or_else(String::new, |value| value.trim_matches('"').to_owned())
 }
 
-fn memory() -> u64 {
+/// Returns the memory of the machine, in bytes.
+pub(super) fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kibibytes = text
         .lines()

@@ -19,7 +19,7 @@ use super::pattern::Pattern;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
-use crate::container::{self, ContainerDir, MountSource, NetworkMode, Status, Summary};
+use crate::container::{self, ContainerDir, HealthWord, MountSource, NetworkMode, Status, Summary};
 use crate::image;
 use crate::oci::Reference;
 use crate::store::Store;
@@ -135,6 +135,11 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             return Err(Filters::invalid("status", status));
         }
     }
+    for word in filters.values("health") {
+        if !matches!(word.as_str(), "starting" | "healthy" | "unhealthy" | "none") {
+            return Err(response(anyhow!("Unrecognised filter value for health: {word}")));
+        }
+    }
     let mut codes = Vec::new();
     for text in filters.values("exited") {
         codes.push(text.parse::<i32>().map_err(|_| Filters::invalid("exited", text))?);
@@ -171,7 +176,7 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             && filters.any("status", |word| word == summary.status.word())
             && filters.any("id", |id| summary.config.id.starts_with(id))
             && (filters.values("ancestor").is_empty() || ancestors.contains(&summary.config.image))
-            && filters.any("health", |word| word == "none")
+            && filters.any("health", |word| word == summary.health.map_or("none", HealthWord::text))
             && filters.any("network", |name| is_in(summary, name))
             && filters.any("publish", |port| is_open(port, &ports::published(summary)))
             && filters.any("expose", |port| is_open(port, &ports::declared(summary)))
@@ -308,14 +313,14 @@ fn row(
         ("RunningFor", format!("{} ago", since(created, now))),
         ("Ports", ports::shown(summary)),
         ("State", summary.status.word().to_owned()),
-        ("Status", status(&summary.status, now)),
+        ("Status", status(&summary.status, summary.health, now)),
         ("Size", size),
         ("Labels", labels.join(",")),
         ("Mounts", names.join(",")),
         ("LocalVolumes", volumes.to_string()),
         ("Networks", networks(summary).join(",")),
         ("Platform", config.platform.clone()),
-        ("HealthStatus", String::new()),
+        ("HealthStatus", summary.health.map_or("", HealthWord::text).to_owned()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), Value::from(value)))
@@ -337,11 +342,20 @@ fn since(then: Timestamp, now: Timestamp) -> String {
 }
 
 /// Says what a container is doing as Docker's daemon does.
-fn status(status: &Status, now: Timestamp) -> String {
+fn status(status: &Status, health: Option<HealthWord>, now: Timestamp) -> String {
     let ago = |text: &str| text.parse().map_or_else(|_| "a long time".to_owned(), |then| since(then, now));
     match status {
         Status::Created(_) => "Created".to_owned(),
-        Status::Running(alive) => format!("Up {}", ago(&alive.started)),
+        Status::Running(alive) => {
+            let state = match health {
+                _ if alive.paused => " (Paused)",
+                None => "",
+                Some(HealthWord::Starting) => " (health: starting)",
+                Some(HealthWord::Healthy) => " (healthy)",
+                Some(HealthWord::Unhealthy) => " (unhealthy)",
+            };
+            format!("Up {}{state}", ago(&alive.started))
+        }
         Status::Restarting(alive) => {
             let (code, finished) =
                 alive.last.as_ref().map_or((0, ""), |last| (last.code, last.finished.as_str()));
@@ -370,7 +384,7 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:02:00Z".parse().unwrap();
         let record =
             ExitRecord { code: 3, finished: "2026-01-01T00:01:57Z".to_owned(), ..ExitRecord::default() };
-        assert_eq!(status(&Status::Exited(record), now), "Exited (3) 3 seconds ago");
-        assert_eq!(status(&Status::Created(None), now), "Created");
+        assert_eq!(status(&Status::Exited(record), None, now), "Exited (3) 3 seconds ago");
+        assert_eq!(status(&Status::Created(None), None, now), "Created");
     }
 }

@@ -5,6 +5,7 @@ use clap::{Args, FromArgMatches};
 
 use super::create::{create, remove_after_failure};
 use super::grammar::{Arity, Rules};
+use super::logout;
 use super::report::{coded, misuse, response};
 use super::request::{ABSENT, ContainerFlags, detach_keys};
 use super::session::Session;
@@ -69,6 +70,9 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
         Ok(Outcome::Exited(code)) if !args.detach => Ok(exit_code(code)),
         Ok(_) => {
             if args.detach {
+                if let Some(warning) = logout::warning() {
+                    Session::note(&warning);
+                }
                 Session::print(&format!("{}\n", created.id))?;
             }
             Ok(0)

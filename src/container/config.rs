@@ -47,8 +47,11 @@ pub struct ContainerConfig {
     pub exposed_ports: BTreeSet<String>,
     /// Paths that the image declares as volumes.
     pub image_volumes: BTreeSet<String>,
-    /// The image's health check, as it stands there.
+    /// How its health is found out, in Docker's keys: as the image has it, with the user's wishes over it.
     pub healthcheck: Option<serde_json::Value>,
+    /// The shell that the check's command is given to, if the image names one.
+    #[serde(default)]
+    pub shell: Vec<String>,
     /// Everything mounted by wish, in order.
     pub mounts: Vec<Mount>,
     /// `--tmpfs` mounts: path to options.

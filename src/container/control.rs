@@ -77,8 +77,35 @@ pub fn wait(store: &Store, dir: &ContainerDir) -> Result<i32> {
     }
 }
 
-/// Has the supervisor put its container into a network or take it out of one, or tell them its name.
-pub(super) fn change_network(store: &Store, dir: &ContainerDir, request: &Request) -> Result<()> {
+/// Stops all processes of a container.
+pub fn pause(store: &Store, dir: &ContainerDir) -> Result<()> {
+    if must_run(dir)?.is_paused() {
+        bail!("Container {} is already paused", dir.id());
+    }
+    have_done(store, dir, &Request::Pause)
+}
+
+/// Lets the processes of a paused container go on.
+pub fn unpause(store: &Store, dir: &ContainerDir) -> Result<()> {
+    if !must_run(dir)?.is_paused() {
+        bail!("Container {} is not paused", dir.id());
+    }
+    have_done(store, dir, &Request::Unpause)
+}
+
+/// Observes a container that has to be running for what is asked.
+pub(super) fn must_run(dir: &ContainerDir) -> Result<Status> {
+    match observe_and_mend(dir)? {
+        status @ Status::Running(_) => Ok(status),
+        Status::Restarting(_) => {
+            bail!("Container {} is restarting, wait until the container is running", dir.id())
+        }
+        _ => bail!("container {} is not running", dir.id()),
+    }
+}
+
+/// Has the supervisor do something to its running container.
+pub(super) fn have_done(store: &Store, dir: &ContainerDir, request: &Request) -> Result<()> {
     let socket = connect(store, dir)?;
     send_request(&socket, request)?;
     let mut done = false;

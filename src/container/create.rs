@@ -13,7 +13,7 @@ use super::config::{
 };
 use super::dir::{ContainerDir, now};
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, etc, event, name, signal, volumes};
+use super::{capability, etc, event, health, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
@@ -176,7 +176,8 @@ fn plan(
         stop_timeout: request.stop_timeout.or(defaults.stop_timeout),
         exposed_ports,
         image_volumes: defaults.volumes.keys().cloned().collect(),
-        healthcheck: defaults.healthcheck.clone(),
+        healthcheck: health::merge(defaults.healthcheck.as_ref(), request.health.as_ref())?,
+        shell: defaults.shell.clone().unwrap_or_default(),
         tmpfs: request.tmpfs,
         read_only: request.read_only,
         init: request.init,

@@ -26,6 +26,8 @@ use crate::sys;
 /// alive.lock    held by its supervisor as long as that lives
 /// alive.json    who and what runs; true while the lock is held, a mark of a crash when it is not
 /// exit.json     how the last run ended
+/// health.json   what the health checks have found
+/// update.json   what was changed of its configuration later
 /// ```
 #[derive(Debug, Clone)]
 pub struct ContainerDir {
@@ -70,6 +72,9 @@ pub struct Alive {
     pub restarts: u32,
     /// How the last run ended, if the restart policy is about to start it again.
     pub last: Option<ExitRecord>,
+    /// Whether its processes are stopped.
+    #[serde(default)]
+    pub paused: bool,
     /// What it is on its networks.
     #[serde(default)]
     pub networks: Vec<Joined>,
@@ -152,7 +157,13 @@ impl ContainerDir {
 
     /// Loads the configuration; `None` if the container is gone.
     pub fn try_config(&self) -> Result<Option<ContainerConfig>> {
-        read_json(&self.join("config.json"))
+        let mut config: Option<ContainerConfig> = read_json(&self.join("config.json"))?;
+        if let Some(config) = &mut config
+            && let Some(changes) = super::Changes::load(self)?
+        {
+            changes.apply(config);
+        }
+        Ok(config)
     }
 
     /// Loads the networks that the container is meant to be in.

@@ -34,6 +34,9 @@ pub const DRAIN_ROLE: &str = "__drain";
 /// Runs a process in a running container.
 pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
     let alive = match observe_and_mend(dir)? {
+        Status::Running(alive) if alive.paused => {
+            bail!("Container {} is paused, unpause the container before exec", dir.id())
+        }
         Status::Running(alive) => alive,
         Status::Restarting(_) => {
             bail!("Container {} is restarting, wait until the container is running", dir.id())
@@ -93,7 +96,7 @@ pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<
 }
 
 /// Docker's words for a process that could not be started in a running container.
-fn explain(error: runtime::StartError) -> anyhow::Error {
+pub(super) fn explain(error: runtime::StartError) -> anyhow::Error {
     let refused = |code, message: String| {
         anyhow::Error::from(StartError {
             code,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::capability;
 use super::config::{Attachment, ContainerConfig, Mount, MountSource, RestartPolicy};
 use super::dir::{Alive, ContainerDir, ExitRecord};
+use super::health::{self, Health};
 use super::name;
 use super::security;
 use super::status::{Status, observe_and_mend};
@@ -40,7 +41,7 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
         "Created": config.created,
         "Path": argv.first().cloned().unwrap_or_default(),
         "Args": argv.get(1..).unwrap_or_default(),
-        "State": state(&status),
+        "State": state(&status, health::observe(dir, &status)),
         "Image": config.image,
         "ResolvConfPath": path("resolv.conf"),
         "HostnamePath": path("hostname"),
@@ -70,7 +71,7 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
     Ok(value)
 }
 
-fn state(status: &Status) -> Value {
+fn state(status: &Status, health: Option<Health>) -> Value {
     let running = |alive: &Alive| (alive.init.map_or(0, |init| init.pid), alive.started.clone());
     let never = || ExitRecord { finished: NEVER.to_owned(), ..ExitRecord::default() };
     let (pid, started, end) = match status {
@@ -85,10 +86,10 @@ fn state(status: &Status) -> Value {
         Status::Exited(record) => (0, record.started.clone(), record.clone()),
     };
     let created = matches!(status, Status::Created(_));
-    json!({
+    let mut state = json!({
         "Status": status.word(),
         "Running": status.is_active(),
-        "Paused": false,
+        "Paused": status.is_paused(),
         "Restarting": matches!(status, Status::Restarting(_)),
         "OOMKilled": end.oom_killed,
         "Dead": false,
@@ -97,7 +98,11 @@ fn state(status: &Status) -> Value {
         "Error": end.error,
         "StartedAt": if started.is_empty() { NEVER } else { &started },
         "FinishedAt": if created || end.finished.is_empty() { NEVER } else { &end.finished },
-    })
+    });
+    if let Some(health) = health {
+        state["Health"] = json!(health);
+    }
+    state
 }
 
 fn container_config(config: &ContainerConfig) -> Value {
@@ -135,6 +140,9 @@ fn container_config(config: &ContainerConfig) -> Value {
     }
     if let Some(timeout) = config.stop_timeout {
         value["StopTimeout"] = json!(timeout);
+    }
+    if !config.shell.is_empty() {
+        value["Shell"] = json!(config.shell);
     }
     if let Some(check) = &config.healthcheck {
         value["Healthcheck"] = check.clone();

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::config::{Attachment, ContainerConfig};
 use super::dir::ContainerDir;
+use super::health::{self, Word};
 use super::name;
 use super::remove::Remover;
 use super::status::{Status, observe_and_mend};
@@ -18,6 +19,8 @@ pub struct Summary {
     pub name: String,
     /// What it is doing.
     pub status: Status,
+    /// What is known of its health, if it has a check.
+    pub health: Option<Word>,
     /// The networks that it is meant to be in.
     pub networks: Vec<Attachment>,
 }
@@ -42,7 +45,9 @@ pub fn list(store: &Store) -> Result<Vec<Summary>> {
         }
         let name = names.remove(&id).unwrap_or_default();
         let networks = dir.attachments(&config).unwrap_or_default();
-        found.push(Summary { config, name, status, networks });
+        let checked = config.healthcheck.is_some();
+        let health = checked.then(|| health::observe(&dir, &status)).flatten().map(|health| health.status);
+        found.push(Summary { config, name, status, health, networks });
     }
     found.sort_by(|a, b| b.config.created.cmp(&a.config.created));
     Ok(found)

@@ -15,6 +15,8 @@ mod event;
 mod exec;
 mod export;
 mod filter;
+mod freeze;
+mod health;
 mod inspect;
 mod link;
 mod list;
@@ -25,15 +27,18 @@ mod network;
 mod protocol;
 mod remove;
 mod request;
+mod restore;
 mod security;
 mod signal;
 mod size;
 mod spec;
 mod start;
+mod stats;
 mod status;
 mod stdio;
 pub mod supervise;
 mod terminal;
+mod update;
 mod volumes;
 
 pub use attach::{AttachOptions, Outcome, attach};
@@ -41,11 +46,12 @@ pub use config::{
     Attach, Attachment, ContainerConfig, Device, LogDriver, Mount, MountSource, NetworkMode, ProcessConfig,
     RestartPolicy, Ulimit,
 };
-pub use control::{kill, restart, stop, wait};
+pub use control::{kill, pause, restart, stop, unpause, wait};
 pub use create::{Created, create};
 pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
 pub use exec::{DRAIN_ROLE, drain, exec};
 pub use export::export;
+pub use health::{Healthcheck, Word as HealthWord};
 pub use inspect::{inspect, inspect_network};
 pub use list::{Summary, list};
 pub use logs::{LogOptions, logs};
@@ -56,8 +62,11 @@ pub use network::{
 };
 pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
+pub use restore::restore;
 pub use signal::parse as parse_signal;
 pub use size::{measure as size, tree as tree_size};
 pub use start::{StartError, start};
+pub use stats::{Sample, Usage, processes, sample};
 pub use status::{Status, observe, observe_and_mend};
+pub use update::{Changes, update};
 pub use volumes::{VolumeInUse, prune_volumes, remove_volume, volume_users};

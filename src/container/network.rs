@@ -148,7 +148,7 @@ fn change(
             return dir.put_attachments(&attachments);
         }
     }
-    super::control::change_network(store, dir, request)
+    super::control::have_done(store, dir, request)
 }
 
 fn refuse_shared(config: &ContainerConfig) -> Result<()> {

@@ -70,6 +70,12 @@ pub(super) enum Request {
     Restart { signal: Option<i32>, seconds: Option<i64> },
     /// Answer when the process ends and is not started again.
     Wait,
+    /// Stop all processes; answered by [`Event::Done`].
+    Pause,
+    /// Let them go on; answered by [`Event::Done`].
+    Unpause,
+    /// Read the configuration anew; answered by [`Event::Done`].
+    Update,
     /// Get into a network; answered by [`Event::Done`].
     Connect(Box<Attachment>),
     /// Get out of the network with this id; answered by [`Event::Done`].

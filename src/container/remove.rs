@@ -29,7 +29,7 @@ pub struct RemoveOptions {
 /// A container that is running and was not to be forced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove"
+    "cannot remove container \"{name}\": container is {state}{}", if *state == "paused" { " and must be unpaused first" } else { ": stop the container before removing or force remove" }
 )]
 pub struct StillActive {
     /// The name as the user gave it.

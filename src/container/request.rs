@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::config::{Attach, Attachment, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
+use super::health::Healthcheck;
 use crate::network::protocol::PortRequest;
 
 /// The wishes of `create` and `run`. Every front end (command line, compose file, API) makes one of these.
@@ -71,6 +72,8 @@ pub struct CreateRequest {
     pub group_add: Vec<String>,
     /// `--add-host`: `name:address`.
     pub extra_hosts: Vec<String>,
+    /// `--health-cmd` and its like; `None`: the image's check.
+    pub health: Option<Healthcheck>,
     /// `--restart`
     pub restart: RestartPolicy,
     /// `--network`; a container is meant by any of its names.

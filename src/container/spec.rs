@@ -310,6 +310,7 @@ pub(in crate::container) mod tests {
             exposed_ports: BTreeSet::default(),
             image_volumes: BTreeSet::default(),
             healthcheck: None,
+            shell: Vec::new(),
             mounts: Vec::new(),
             tmpfs: BTreeMap::default(),
             read_only: false,

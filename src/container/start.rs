@@ -50,7 +50,9 @@ pub(super) fn explain(error: runtime::StartError) -> anyhow::Error {
 /// Starts a container that does not run; one that runs is left alone. With `attach`, carries its streams
 /// until it ends or the user detaches.
 pub fn start(store: &Store, dir: &ContainerDir, attach: Option<&AttachOptions>) -> Result<Outcome> {
-    if observe_and_mend(dir)?.is_active() {
+    let status = observe_and_mend(dir)?;
+    anyhow::ensure!(!status.is_paused(), "cannot start a paused container, try unpause instead");
+    if status.is_active() {
         return match attach {
             Some(options) => attach::attach(store, dir, options),
             None => Ok(Outcome::Started),

@@ -30,14 +30,20 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns Docker's word: `created`, `running`, `restarting`, `exited`.
+    /// Returns Docker's word: `created`, `running`, `paused`, `restarting`, `exited`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Created(_) => "created",
+            Self::Running(alive) if alive.paused => "paused",
             Self::Running(_) => "running",
             Self::Restarting(_) => "restarting",
             Self::Exited(_) | Self::Lost(_) => "exited",
         }
+    }
+
+    /// Tells whether its processes are stopped.
+    pub fn is_paused(&self) -> bool {
+        matches!(self, Self::Running(alive) if alive.paused)
     }
 
     /// Tells whether a supervisor is at work.

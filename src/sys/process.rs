@@ -142,6 +142,17 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Exit> {
     }
 }
 
+/// Collects the child that `pidfd` names if it has ended; `None` if it has not.
+pub fn try_reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = rustix::process::waitid(WaitId::PidFd(pidfd), options)?;
+    Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(255),
+    }))
+}
+
 /// Returns when process `pid` started, in clock ticks since boot (proc_pid_stat(5), field 22). With the
 /// number it names one process for as long as the machine is up.
 pub fn start_time(pid: i32) -> io::Result<u64> {

@@ -19,6 +19,7 @@ mod dns;
 mod events;
 mod exec;
 mod faults;
+mod health;
 mod hostile;
 mod images;
 mod imagetools;
@@ -32,6 +33,7 @@ mod logs;
 mod manifest;
 mod network;
 mod outside;
+mod pause;
 mod ports;
 mod prune;
 mod ps;
@@ -65,6 +67,8 @@ fn main() -> ExitCode {
         ("events", events::TESTS),
         ("logs", logs::TESTS),
         ("lifecycle", lifecycle::TESTS),
+        ("health", health::TESTS),
+        ("pause", pause::TESTS),
         ("ps", ps::TESTS),
         ("inspect", inspect::TESTS),
         ("images", images::TESTS),

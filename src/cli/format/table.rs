@@ -9,6 +9,15 @@ const PADDING: usize = 3;
 /// Lays out lines whose cells end with tabs. A column is a run of lines that all have a cell there: a line
 /// without one ends it, so that parts of a text are laid out on their own.
 pub(in crate::cli) fn lay_out(text: &str) -> String {
+    lay_out_at_least(text, LEAST)
+}
+
+/// Lays out lines as `top` does, with wider columns.
+pub(in crate::cli) fn lay_out_wide(text: &str) -> String {
+    lay_out_at_least(text, 20)
+}
+
+fn lay_out_at_least(text: &str, least: usize) -> String {
     let (body, last) = match text.strip_suffix('\n') {
         Some(body) => (body, "\n"),
         None => (text, ""),
@@ -16,7 +25,7 @@ pub(in crate::cli) fn lay_out(text: &str) -> String {
     let lines: Vec<Vec<&str>> = body.split('\n').map(|line| line.split('\t').collect()).collect();
     let mut widths = Vec::new();
     let mut out = String::with_capacity(text.len() * 2);
-    let mut writer = Writer { lines: &lines, out: &mut out };
+    let mut writer = Writer { lines: &lines, out: &mut out, least };
     writer.format(0, lines.len(), &mut widths);
     out.push_str(last);
     out
@@ -29,6 +38,8 @@ fn width(cell: &str) -> usize {
 struct Writer<'a> {
     lines: &'a [Vec<&'a str>],
     out: &'a mut String,
+    /// The least width of a column.
+    least: usize,
 }
 
 impl Writer<'_> {
@@ -44,7 +55,7 @@ impl Writer<'_> {
             // The lines before this one have no cell in this column.
             self.write(from, at, widths);
             from = at;
-            let mut wide = LEAST;
+            let mut wide = self.least;
             while at < to && column + 1 < self.lines[at].len() {
                 let cell = width(self.lines[at][column]);
                 wide = wide.max(cell + PADDING);

@@ -3,7 +3,6 @@
 use crate::cli::grammar::Absent;
 
 const CGROUP: &str = "resource limits need a delegated cgroup, which coracle does not make yet";
-const HEALTH: &str = "health checks are not run yet";
 const WINDOWS: &str = "it is for containers of Windows";
 const NAMESPACE: &str = "a namespace cannot be shared yet";
 
@@ -29,12 +28,6 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("device-write-bps", CGROUP, &[]),
     value("device-write-iops", CGROUP, &[]),
     value("gpus", "devices of vendors are not looked up yet; name them with --device", &[]),
-    value("health-cmd", HEALTH, &[""]),
-    value("health-interval", HEALTH, &["0", "0s"]),
-    value("health-retries", HEALTH, &["0"]),
-    value("health-start-interval", HEALTH, &["0", "0s"]),
-    value("health-start-period", HEALTH, &["0", "0s"]),
-    value("health-timeout", HEALTH, &["0", "0s"]),
     value("io-maxbandwidth", WINDOWS, &["0"]),
     value("io-maxiops", WINDOWS, &["0"]),
     value("ipc", NAMESPACE, &["", "private"]),
@@ -56,6 +49,29 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("uts", NAMESPACE, &["", "private"]),
     value("volume-driver", "volumes are local directories", &["", "local"]),
     value("volumes-from", "name the volumes with -v", &[]),
+];
+
+/// The flags of `update` that change limits.
+pub(in crate::cli) const LIMITS: &[Absent] = &[
+    value("blkio-weight", CGROUP, &["0"]),
+    value("blkio-weight-device", CGROUP, &[]),
+    value("cpu-period", CGROUP, &["0"]),
+    value("cpu-quota", CGROUP, &["0"]),
+    value("cpu-rt-period", CGROUP, &["0"]),
+    value("cpu-rt-runtime", CGROUP, &["0"]),
+    Absent { short: Some('c'), ..value("cpu-shares", CGROUP, &["0"]) },
+    value("cpus", CGROUP, &["0", "0.0"]),
+    value("cpuset-cpus", CGROUP, &[""]),
+    value("cpuset-mems", CGROUP, &[""]),
+    value("device-read-bps", CGROUP, &[]),
+    value("device-read-iops", CGROUP, &[]),
+    value("device-write-bps", CGROUP, &[]),
+    value("device-write-iops", CGROUP, &[]),
+    value("kernel-memory", CGROUP, &["0"]),
+    Absent { short: Some('m'), ..value("memory", CGROUP, &["0"]) },
+    value("memory-reservation", CGROUP, &["0"]),
+    value("memory-swap", CGROUP, &["0"]),
+    value("pids-limit", CGROUP, &["0", "-1"]),
 ];
 
 const fn value(long: &'static str, reason: &'static str, harmless: &'static [&'static str]) -> Absent {

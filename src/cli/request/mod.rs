@@ -12,15 +12,16 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use clap::Args;
 
+use super::format::units::duration;
 use super::grammar::integer;
 use super::report::misuse;
 use super::session::Session;
-use crate::container::{Attach, CreateRequest, Ulimit};
+use crate::container::{Attach, CreateRequest, Healthcheck, Ulimit};
 
-pub(super) use absent::ABSENT;
+pub(super) use absent::{ABSENT, LIMITS};
 use network::NetworkFlags;
 pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
-pub(super) use value::detach_keys;
+pub(super) use value::{detach_keys, restart as restart_policy};
 pub(super) use variables::{environment, parse_env};
 
 /// What `run` and `create` have in common.
@@ -65,6 +66,24 @@ pub(super) struct ContainerFlags {
     /// Add supplementary groups
     #[arg(long, value_name = "list")]
     group_add: Vec<String>,
+    /// Command that finds out whether the container is healthy
+    #[arg(long, value_name = "string")]
+    health_cmd: Option<String>,
+    /// Time between two checks (ms|s|m|h)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    health_interval: Option<i64>,
+    /// Failures in a row that make it unhealthy
+    #[arg(long, value_name = "int", value_parser = integer)]
+    health_retries: Option<i64>,
+    /// Time between two checks in the start period (ms|s|m|h)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    health_start_interval: Option<i64>,
+    /// Time after the start in which failures do not count (ms|s|m|h)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    health_start_period: Option<i64>,
+    /// Time after which a check has failed (ms|s|m|h)
+    #[arg(long, value_name = "duration", value_parser = duration)]
+    health_timeout: Option<i64>,
     /// Host name of the container
     #[arg(long, short = 'h', value_name = "string")]
     hostname: Option<String>,
@@ -228,6 +247,7 @@ impl ContainerFlags {
                 .collect::<Result<_>>()?,
             group_add: self.group_add.clone(),
             extra_hosts: self.add_host.clone(),
+            health: self.health()?,
             restart,
             network: networking.mode,
             networks: networking.networks,
@@ -240,6 +260,38 @@ impl ContainerFlags {
             cidfile: self.cidfile.clone().unwrap_or_default(),
             log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
         })
+    }
+
+    /// Reads what is asked for of health checks; `None` if nothing is.
+    fn health(&self) -> Result<Option<Healthcheck>> {
+        let command = self.health_cmd.as_deref().filter(|command| !command.is_empty());
+        let times = [
+            ("interval", self.health_interval),
+            ("timeout", self.health_timeout),
+            ("retries", self.health_retries),
+            ("start-period", self.health_start_period),
+            ("start-interval", self.health_start_interval),
+        ];
+        let asked = command.is_some() || times.iter().any(|(_, time)| time.is_some_and(|time| time != 0));
+        if self.no_healthcheck {
+            anyhow::ensure!(!asked, "--no-healthcheck conflicts with --health-* options");
+            return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
+        }
+        if !asked {
+            return Ok(None);
+        }
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_some_and(|time| time < 0)) {
+            anyhow::bail!("--health-{name} cannot be negative");
+        }
+        let test = command.map(|command| vec!["CMD-SHELL".to_owned(), command.to_owned()]);
+        Ok(Some(Healthcheck {
+            test: test.unwrap_or_default(),
+            interval: self.health_interval.unwrap_or(0),
+            timeout: self.health_timeout.unwrap_or(0),
+            start_period: self.health_start_period.unwrap_or(0),
+            start_interval: self.health_start_interval.unwrap_or(0),
+            retries: self.health_retries.unwrap_or(0),
+        }))
     }
 
     /// Says which streams are attached: those asked for, or else all but an input that is not open.

@@ -126,7 +126,7 @@ pub(super) fn device(text: &str) -> Result<Device, String> {
 }
 
 /// Reads `--restart`.
-pub(super) fn restart(text: &str) -> Result<RestartPolicy, String> {
+pub(in crate::cli) fn restart(text: &str) -> Result<RestartPolicy, String> {
     let (name, count) = match text.split_once(':') {
         Some(("", _)) => return Err("invalid restart policy format: no policy provided before colon".into()),
         Some((name, count)) => {

@@ -296,6 +296,7 @@ mod tests {
             started: String::new(),
             restarts: 0,
             last: None,
+            paused: false,
             networks: vec![Joined { endpoint_id: "e".repeat(64), default_route: true, endpoint }],
             ports: vec![port("::"), port("0.0.0.0")],
         }

@@ -23,6 +23,7 @@
 //! then.
 
 mod client;
+mod health;
 mod launch;
 mod network;
 mod restart;
@@ -109,6 +110,7 @@ fn failure(error: &anyhow::Error) -> Event {
 fn begin(order: Order, control: UnixStream, mask: &SigSet) -> Result<run::Supervisor> {
     let store = Store::open(&order.root, &order.runtime)?;
     let dir = ContainerDir::new(&store, &order.id);
+    let _lock = dir.lock()?;
     let config = dir.config()?;
     let identity = idmap::observe()?;
     if MapKey::of(&identity.map.text()) != config.map {
@@ -123,7 +125,6 @@ fn begin(order: Order, control: UnixStream, mask: &SigSet) -> Result<run::Superv
         }
         .into());
     }
-    let _lock = dir.lock()?;
     let Some(alive) = dir.take_alive()? else {
         return Err(StartError { code: 0, message: "it runs already".to_owned(), hint: None }.into());
     };

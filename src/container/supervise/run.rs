@@ -12,11 +12,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::client::{Client, Said};
+use super::health::{Checks, Patient};
 use super::launch::Launch;
 use super::network::{Plugged, Wish};
 use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
+use crate::container::freeze::Frozen;
 use crate::container::log::{Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
@@ -70,6 +72,12 @@ pub(super) struct Supervisor {
     again: bool,
     /// When patience with a stopping process ends.
     kill_at: Option<Instant>,
+    /// The health checks of the present run.
+    checks: Option<Checks>,
+    /// The processes that are stopped, while the container is paused.
+    frozen: Option<Frozen>,
+    /// Whether the session or the machine goes down, which is no user's wish to stop this container.
+    going_down: bool,
     buffer: Vec<u8>,
     /// Whether something has happened since the code was last given back.
     stirred: bool,
@@ -88,6 +96,13 @@ struct Running {
     pidfd: OwnedFd,
     since: Instant,
     stdio: Stdio,
+}
+
+impl Running {
+    /// Describes the container for its health checks.
+    fn patient<'a>(&'a self, dir: &'a ContainerDir, config: &'a ContainerConfig, pid: i32) -> Patient<'a> {
+        Patient { dir, config, pidfd: self.pidfd.as_fd(), pid, since: self.since }
+    }
 }
 
 /// Blocks the signals that the loop takes in turn, before anybody can send one.
@@ -127,6 +142,7 @@ impl Supervisor {
             started: String::new(),
             restarts: 0,
             last: None,
+            paused: false,
             networks: Vec::new(),
             ports: Vec::new(),
         };
@@ -152,6 +168,9 @@ impl Supervisor {
             asked: None,
             again: false,
             kill_at: None,
+            checks: None,
+            frozen: None,
+            going_down: false,
             buffer: vec![0; 32 << 10],
             stirred: true,
         })
@@ -203,6 +222,7 @@ impl Supervisor {
         self.mark.started = now();
         self.mark.init = ProcessMark::of(process.pid).ok();
         self.mark.last = None;
+        self.checks = Checks::begin(&self.dir, &self.config)?;
         self.dir.put_alive(&self.mark)?;
         let Process { pidfd, io, .. } = process;
         self.process = Some(Running { pidfd, since: Instant::now(), stdio: Stdio::new(io)? });
@@ -248,6 +268,7 @@ impl Supervisor {
                 self.take_output(stream);
             }
         }
+        self.check_health();
         for client in &mut self.clients {
             client.flush();
         }
@@ -272,6 +293,9 @@ impl Supervisor {
         let Some(process) = self.process.take() else { return Ok(None) };
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
         self.kill_at = None;
+        self.checks = None;
+        self.frozen = None;
+        self.mark.paused = false;
         let lasted = process.since.elapsed().as_secs();
         self.note("die", &[("execDuration", lasted.to_string()), ("exitCode", code.to_string())]);
         self.unplug();
@@ -284,7 +308,7 @@ impl Supervisor {
             finished: now(),
             code,
             restarts: self.mark.restarts,
-            stopped: self.stopped && !self.again,
+            stopped: self.stopped && !self.again && !self.going_down,
             ..ExitRecord::default()
         };
         let delay = if self.again {
@@ -320,7 +344,7 @@ impl Supervisor {
             if self.asked.is_some() {
                 self.note("stop", &[]);
             }
-            return Some(ExitRecord { stopped: true, ..last });
+            return Some(ExitRecord { stopped: !self.going_down, ..last });
         }
         match self.begin_run() {
             Ok(()) => None,
@@ -422,6 +446,7 @@ impl Supervisor {
                 self.listener = listen(&self.store, &self.dir)?;
             } else if info.ssi_signo != Signal::SIGHUP as u32 {
                 // The session or the machine is going down.
+                self.going_down = true;
                 self.stop(None, None);
             }
         }
@@ -481,6 +506,11 @@ impl Supervisor {
                     self.stopped = true;
                 }
                 self.signal(*number);
+                // As Docker: what may end it has to reach it.
+                let may_end = self.config.stop_signal.is_empty() || self.stopped;
+                if may_end && let Err(error) = self.unpause() {
+                    eprintln!("supervisor: {error:#}");
+                }
             }
             Request::Stop { signal, seconds } => {
                 self.asked = Some(Asked::Stop);
@@ -499,6 +529,55 @@ impl Supervisor {
             Request::Connect(_) | Request::Disconnect { .. } | Request::Renamed => {
                 self.change_networks(at, request);
             }
+            Request::Pause | Request::Unpause | Request::Update => {
+                let done = match request {
+                    Request::Pause => self.pause(),
+                    Request::Unpause => self.unpause(),
+                    _ => self.dir.config().map(|config| self.config = config),
+                };
+                let event = done.map_or_else(|error| super::failure(&error), |()| Event::Done);
+                self.clients[at].tell(&event);
+            }
+        }
+    }
+
+    /// Stops all processes of the container.
+    fn pause(&mut self) -> Result<()> {
+        let Some(init) = self.mark.init.filter(|_| self.process.is_some() && self.frozen.is_none()) else {
+            anyhow::bail!("container {} is not running, or paused already", self.dir.id());
+        };
+        self.frozen = Some(Frozen::freeze(init.pid).context("stop the processes")?);
+        self.mark.paused = true;
+        self.dir.put_alive(&self.mark)?;
+        if let Some(checks) = &mut self.checks {
+            checks.paused(&self.dir)?;
+        }
+        self.note("pause", &[]);
+        Ok(())
+    }
+
+    /// Lets the processes of the container go on, if they are stopped.
+    fn unpause(&mut self) -> Result<()> {
+        let Some(frozen) = self.frozen.take() else { return Ok(()) };
+        frozen.thaw();
+        self.mark.paused = false;
+        self.dir.put_alive(&self.mark)?;
+        if let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init) {
+            checks.resume(&process.patient(&self.dir, &self.config, init.pid));
+        }
+        self.note("unpause", &[]);
+        Ok(())
+    }
+
+    /// Goes on with the health checks.
+    fn check_health(&mut self) {
+        let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init)
+        else {
+            return;
+        };
+        let notes = checks.step(&process.patient(&self.dir, &self.config, init.pid), &mut self.buffer);
+        for (action, more) in notes {
+            self.note(&action, &more);
         }
     }
 
@@ -514,6 +593,9 @@ impl Supervisor {
         self.stopped = true;
         let signal = signal.or_else(|| self.stop_signal()).unwrap_or(Signal::SIGTERM as i32);
         self.signal(signal);
+        if let Err(error) = self.unpause() {
+            eprintln!("supervisor: {error:#}");
+        }
         let seconds = seconds.or(self.config.stop_timeout).unwrap_or(10);
         // A negative number waits for ever.
         self.kill_at =
@@ -594,8 +676,12 @@ impl Supervisor {
                 fds.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
             }
         }
+        if let Some(checks) = &self.checks {
+            checks.poll(&mut fds);
+        }
         let left = |at: Instant| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        let timer = self.kill_at.into_iter().chain(self.next_run).chain(self.replace_at).min().map(left);
+        let timer = self.kill_at.into_iter().chain(self.next_run).chain(self.replace_at);
+        let timer = timer.chain(self.checks.as_ref().and_then(Checks::due)).min().map(left);
         let timeout = timer.into_iter().chain(self.stirred.then_some(QUIET)).min().map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),

@@ -1,0 +1,68 @@
+//! Stopping all processes of a container, and letting them go on, with signals alone.
+//!
+//! A process to which SIGSTOP is on its way cannot fork any more (fork(2) is restarted after the signal), so
+//! what a look at all processes has not found was made before the last of them was stopped, and the next look
+//! finds it. When a look finds nobody running, nobody can be.
+//!
+//! Those that were stopped before, by job control, stay so afterwards.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::dir::ProcessMark;
+use crate::sys::{proc, process};
+
+/// How often one looks before it is given up: a program that is quicker than that makes processes without end.
+const LOOKS: usize = 200;
+
+/// The processes that are stopped.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    stopped: Vec<ProcessMark>,
+}
+
+impl Frozen {
+    /// Stops all processes in the pid namespace of `init`.
+    pub(super) fn freeze(init: i32) -> io::Result<Self> {
+        let mut frozen = Self { stopped: Vec::new() };
+        for _ in 0..LOOKS {
+            let members = proc::members(&proc::all(), init);
+            let mut moving = false;
+            for stat in members.iter().filter(|stat| !matches!(stat.state, 'T' | 't' | 'Z' | 'X')) {
+                let mark = ProcessMark { pid: stat.pid, start: stat.start };
+                if !frozen.stopped.contains(&mark) {
+                    send(mark, Signal::SIGSTOP);
+                    frozen.stopped.push(mark);
+                    moving = true;
+                } else if stat.state != 'D' {
+                    // The signal is on its way. One that waits for a disk obeys when that has answered.
+                    moving = true;
+                }
+            }
+            if !moving {
+                return Ok(frozen);
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        frozen.thaw();
+        Err(io::Error::from(io::ErrorKind::TimedOut))
+    }
+
+    /// Lets them go on.
+    pub(super) fn thaw(self) {
+        for mark in self.stopped {
+            send(mark, Signal::SIGCONT);
+        }
+    }
+}
+
+/// Sends a signal to that very process. The only failure is that it has ended.
+fn send(mark: ProcessMark, signal: Signal) {
+    let Ok(pidfd) = process::pidfd_open(mark.pid) else { return };
+    if mark.lives() {
+        let _ = process::send_signal(pidfd.as_fd(), signal as i32);
+    }
+}

@@ -70,7 +70,9 @@ impl Ancestor {
         };
         match held() {
             Ok(lock) => Ok(Self { _lock: Some(lock), file }),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
                 let _ = fs::remove_file(&file);
                 Ok(Self { _lock: None, file })
             }

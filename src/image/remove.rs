@@ -89,14 +89,16 @@ pub fn remove(store: &Store, text: &str, force: bool, users: &[User]) -> Result<
     };
     let Removal { done, .. } = removal;
     // On a full disk that takes the room which only the sweep makes.
-    let rebuilt = if done.is_empty() { Ok(()) } else { store.rebuild_index() };
+    let rebuilt = done.is_empty() || store.rebuild_index()?;
     result?;
     let mut done = done;
     if done.iter().any(|step| matches!(step, Removed::Deleted(_))) {
         let freed = sweep_under(store, gc)?;
         done.extend(chain_ids(&image.layers, &freed.layers).into_iter().map(Removed::Deleted));
     }
-    rebuilt.or_else(|_| store.rebuild_index())?;
+    if !rebuilt {
+        store.rebuild_index()?;
+    }
     Ok(done)
 }
 
@@ -130,9 +132,11 @@ pub fn prune(
         removed.push((removal.done, image.layers));
     }
     // Also without an image to remove, what is left of earlier ones is freed.
-    let rebuilt = store.rebuild_index();
+    let rebuilt = store.rebuild_index()?;
     let mut freed = sweep_under(store, gc)?;
-    rebuilt.or_else(|_| store.rebuild_index())?;
+    if !rebuilt {
+        store.rebuild_index()?;
+    }
     let mut pruned = Pruned { done: Vec::new(), bytes: freed.total() };
     for (done, layers) in removed {
         pruned.done.extend(done);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::record::{absent, replace};
+use super::record::{absent, is_full, replace};
 use super::{Store, read_json, replace_json_synced};
 use crate::oci::Digest;
 
@@ -52,7 +52,7 @@ impl Store {
     /// Publishes an image: from here on it exists. Its blobs and layers must be there.
     pub fn put_image(&self, record: &ImageRecord) -> Result<()> {
         replace_json_synced(&self.image_path(&record.id), record)?;
-        self.rebuild_index()
+        self.rebuild_index().map(drop)
     }
 
     /// Removes an image's record. Its names are removed first, its content by the next sweep. Call
@@ -66,10 +66,15 @@ impl Store {
     }
 
     /// Writes `index.json` anew from the image records and the names: the view that other tools have of
-    /// the store (OCI image-layout). Never read by coracle itself.
-    pub fn rebuild_index(&self) -> Result<()> {
+    /// the store (OCI image-layout). Never read by coracle itself. Where the disk has no room for it, it stays as it
+    /// was: what a command has done holds all the same, and the next one writes it. Returns whether it is written.
+    pub fn rebuild_index(&self) -> Result<bool> {
         let _lock = self.lock("index", super::Mode::Exclusive)?;
-        replace(&self.root().join("index.json"), &self.index()?, false)
+        match replace(&self.root().join("index.json"), &self.index()?, false) {
+            Ok(()) => Ok(true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns what `index.json` is to hold. The lock `index` is held.

@@ -27,6 +27,12 @@ pub(super) fn absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Tells whether an error means that there is no room, on the disk or for this user.
+pub(super) fn is_full(error: &anyhow::Error) -> bool {
+    let kind = error.root_cause().downcast_ref().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
 /// Writes the record at `path` in one visible step, in place of an older one. Not synced.
 pub fn replace_json<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let bytes = serde_json::to_vec(record).with_context(|| format!("serialise {}", path.display()))?;

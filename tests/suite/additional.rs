@@ -19,7 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 /// Makes a store that others may read, with one image in it, and has the sandbox borrow from it.
-fn lending(sandbox: &Sandbox) -> PathBuf {
+pub(crate) fn lending(sandbox: &Sandbox) -> PathBuf {
     let dir = PathBuf::from(sandbox.directory("lent"));
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     let image = Image::busybox().layer(&Layer::new().file("/hello", "hi\n"));

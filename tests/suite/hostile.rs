@@ -442,10 +442,16 @@ fn a_full_disk_at_every_step_leaves_a_sound_store() {
              $c system check || exit 12; \
              $c load -q -i {small} >&2; \
              $c system check || exit 13; \
+             $c tag small:1 other:1 >&2; \
+             $c import {small} imported:1 >&2; \
+             $c save -o data/saved.tar small:1 >&2; \
+             $c push -q {reference} >&2; \
+             $c images >&2 || exit 20; \
+             $c system check || exit 21; \
              $c rmi small:1 >&2 || exit 14; \
              $c image prune -af >&2 || exit 15; \
              [ -z \"$(find data/coracle/blobs data/coracle/images -type f)\" ] || exit 16; \
-             rm data/filler; \
+             rm -f data/filler data/saved.tar; \
              $c system check || exit 17; \
              $c load -q -i {small} >&2 || exit 18; \
              $c system check || exit 19; \

@@ -40,7 +40,7 @@ impl Round<'_> {
             }
             Fix::Record(Broken::Image(id), path) => self.record(id, path),
             Fix::Index => {
-                self.store.rebuild_index()?;
+                anyhow::ensure!(self.store.rebuild_index()?, "the disk has no room for it");
                 Ok("written anew".to_owned())
             }
             Fix::Layout => {

@@ -10,7 +10,7 @@ use super::fetch::{Source, claim, take_in};
 use super::intake::{Intake, Mapping};
 use super::manifest::{Descriptor, Document, INDEX_DEPTH, Manifest, parse};
 use super::progress::Progress;
-use super::resolve::name_of;
+use super::resolve::{known_as, name_of};
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::{Client, Error};
 use crate::store::{ImageRecord, Name, RefRecord, Selector, Store};
@@ -56,6 +56,8 @@ pub fn pull(
     };
     if let Some(pulled) = unchanged(store, mapping, client, &reference, platform)? {
         progress.message(&format!("{what}: Pulling from {}", reference.path()));
+        // One that came out of an archive does not know it.
+        known_as(store, &name.repository, &RefRecord { id: pulled.id, target: pulled.digest })?;
         super::event::note_transfer(store, "pull", &reference, &pulled.id);
         return Ok(pulled);
     }

@@ -17,10 +17,10 @@ use super::config::Configuration;
 use super::content::{Content, Packing, Place};
 use super::intake::Mapping;
 use super::manifest::{Document, parse};
-use super::resolve::{name_of, resolve};
+use super::resolve::{known_as, name_of, resolve};
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::{Client, Upload, Uploaded};
-use crate::store::{Name, Pin, RefRecord, Selector, Staged, Store};
+use crate::store::{Pin, RefRecord, Staged, Store};
 
 /// How many blobs are sent side by side: Docker's number for uploads.
 const PARALLEL: usize = 5;
@@ -144,14 +144,8 @@ pub fn push(
     }
     client.put_manifest(reference, &last.media_type, &last.bytes)?;
     // The registry knows the image by this digest from now on.
-    let known = Name { repository: name.repository, selector: Selector::Digest(last.digest) };
-    let meaning = RefRecord { id: record.id, target: last.digest };
-    if platform.is_none()
-        && store.get_ref(&known)?.as_ref() != Some(&meaning)
-        && store.image(&record.id)?.is_some()
-    {
-        store.put_ref(&known, &meaning)?;
-        store.rebuild_index()?;
+    if platform.is_none() {
+        known_as(store, &name.repository, &RefRecord { id: record.id, target: last.digest })?;
     }
     super::event::note_transfer(store, "push", reference, &record.id);
     Ok(Pushed { digest: last.digest, size: last.bytes.len() as u64, part_of })

@@ -6,7 +6,7 @@ use super::event;
 use super::layers::layer_blobs;
 use super::{Image, open};
 use crate::oci::{Digest, ParseReferenceError, Reference};
-use crate::store::{ImageRecord, Mode, Name, Selector, Store};
+use crate::store::{ImageRecord, Mode, Name, RefRecord, Selector, Store};
 
 /// Why a text means no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +104,22 @@ pub fn name_of(reference: &Reference) -> Name {
     Name { repository: reference.repository().to_owned(), selector }
 }
 
+/// Gives an image the name that a registry knows it by, its digest in a repository, unless the image is removed
+/// meanwhile.
+pub(super) fn known_as(store: &Store, repository: &str, meaning: &RefRecord) -> Result<()> {
+    let name = Name { repository: repository.to_owned(), selector: Selector::Digest(meaning.target) };
+    if store.get_ref(&name)?.as_ref() == Some(meaning) {
+        return Ok(());
+    }
+    // A removal of the image happens before or after, not between these lines.
+    let _gc = store.lock("gc", Mode::Shared)?;
+    if store.image(&meaning.id)?.is_some() {
+        store.put_ref(&name, meaning)?;
+        store.rebuild_index()?;
+    }
+    Ok(())
+}
+
 /// Makes `target` another name of the image that `source` means.
 pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
     let target = Reference::parse(target)
@@ -119,7 +135,7 @@ pub fn tag(store: &Store, source: &str, target: &str) -> Result<()> {
     }
     // An image of an index stays one of it, so that the index can be pushed under the new name.
     let known = target_of(store, source, &image)?;
-    store.put_ref(&target, &crate::store::RefRecord { id: image.id, target: known })?;
+    store.put_ref(&target, &RefRecord { id: image.id, target: known })?;
     store.rebuild_index()?;
     let labels = event::labels(store, &image.id);
     event::note(store, "tag", &image.id.to_string(), &super::familiar(&target), labels);
@@ -144,7 +160,6 @@ fn target_of(store: &Store, source: &str, image: &ImageRecord) -> Result<Digest>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::RefRecord;
 
     fn image(store: &Store, id: Digest) -> ImageRecord {
         let record =

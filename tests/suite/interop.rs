@@ -132,6 +132,12 @@ fn a_pushed_image_keeps_its_digest_through_an_archive() {
             sandbox.run(["rmi", &name]).success();
             sandbox.run(["load", "-q", "-i", "out.tar"]).success();
             assert_eq!(pushed(&sandbox, &name), digest, "{name} {format}");
+            // What came out of an archive learns its digest from the registry.
+            sandbox.run(["rmi", &name]).success();
+            sandbox.run(["load", "-q", "-i", "out.tar"]).success();
+            sandbox.run(["pull", &name]).success().stdout_contains("Image is up to date");
+            let known = sandbox.run(["inspect", "-f", "{{json .RepoDigests}}", &name]).success().text();
+            assert!(known.contains(&format!("/team/box@{digest}")), "{known}");
             sandbox.run(["rmi", &name]).success();
         }
     }

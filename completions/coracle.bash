@@ -22,11 +22,20 @@ _coracle() {
             coracle,buildx)
                 cmd="coracle__subcmd__buildx"
                 ;;
+            coracle,commit)
+                cmd="coracle__subcmd__commit"
+                ;;
             coracle,container)
                 cmd="coracle__subcmd__container"
                 ;;
+            coracle,cp)
+                cmd="coracle__subcmd__cp"
+                ;;
             coracle,create)
                 cmd="coracle__subcmd__create"
+                ;;
+            coracle,diff)
+                cmd="coracle__subcmd__diff"
                 ;;
             coracle,events)
                 cmd="coracle__subcmd__events"
@@ -157,8 +166,17 @@ _coracle() {
             coracle__subcmd__container,attach)
                 cmd="coracle__subcmd__container__subcmd__attach"
                 ;;
+            coracle__subcmd__container,commit)
+                cmd="coracle__subcmd__container__subcmd__commit"
+                ;;
+            coracle__subcmd__container,cp)
+                cmd="coracle__subcmd__container__subcmd__cp"
+                ;;
             coracle__subcmd__container,create)
                 cmd="coracle__subcmd__container__subcmd__create"
+                ;;
+            coracle__subcmd__container,diff)
+                cmd="coracle__subcmd__container__subcmd__diff"
                 ;;
             coracle__subcmd__container,exec)
                 cmd="coracle__subcmd__container__subcmd__exec"
@@ -356,7 +374,7 @@ _coracle() {
 
     case "${cmd}" in
         coracle)
-            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach create events exec export history images buildx import info inspect kill load login logout logs network pause unpause port manifest ps pull push rename restart system rm rmi run search save start stats stop image tag top update version volume container wait"
+            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach commit cp create diff events exec export history images buildx import info inspect kill load login logout logs network pause unpause port manifest ps pull push rename restart system rm rmi run search save start stats stop image tag top update version volume container wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -507,8 +525,54 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__commit)
+            opts="-a -c -m -p --author --change --message --pause"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --author)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --change)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__container)
-            opts="attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait"
+            opts="attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,8 +607,76 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__container__subcmd__commit)
+            opts="-a -c -m -p --author --change --message --pause"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --author)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --change)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__container__subcmd__cp)
+            opts="-a -L -q --archive --follow-link --quiet"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --quiet)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -q)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__container__subcmd__create)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -651,10 +783,6 @@ _coracle() {
                     return 0
                     ;;
                 --log-driver)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -782,6 +910,20 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__container__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1070,7 +1212,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container__subcmd__run)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1177,10 +1319,6 @@ _coracle() {
                     return 0
                     ;;
                 --log-driver)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1449,8 +1587,30 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__cp)
+            opts="-a -L -q --archive --follow-link --quiet"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --quiet)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -q)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__create)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1557,10 +1717,6 @@ _coracle() {
                     return 0
                     ;;
                 --log-driver)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1688,6 +1844,20 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -2850,7 +3020,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__run)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2957,10 +3127,6 @@ _coracle() {
                     return 0
                     ;;
                 --log-driver)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -31,7 +31,10 @@ complete -c coracle -n "__fish_coracle_needs_command" -s l -l log-level -d '"deb
 complete -c coracle -n "__fish_coracle_needs_command" -s D -l debug -d 'Say on standard error what is being done'
 complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print version information and quit'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "commit" -d 'Create a new image from a container\'s changes'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "cp" -d 'Copy files/folders between a container and the local filesystem'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "create" -d 'Create a new container'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "diff" -d 'Inspect changes to files or directories on a container\'s filesystem'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "events" -d 'Get real time events from the server'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "exec" -d 'Execute a command in a running container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
@@ -77,6 +80,15 @@ complete -c coracle -n "__fish_coracle_using_subcommand attach" -l detach-keys -
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l no-stdin -d 'Do not attach STDIN'
+complete -c coracle -n "__fish_coracle_using_subcommand commit" -s a -l author -d 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand commit" -s c -l change -d 'Apply Dockerfile instruction to the created image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand commit" -s m -l message -d 'Commit message' -r
+complete -c coracle -n "__fish_coracle_using_subcommand commit" -s p -l pause -d 'Pause container during commit' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand cp" -s q -l quiet -d 'Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand cp" -s a -l archive -d 'Archive mode (copy all uid/gid information)'
+complete -c coracle -n "__fish_coracle_using_subcommand cp" -s L -l follow-link -d 'Always follow symbol link in SRC_PATH'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l annotation -d 'Add an annotation for the runtime' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s a -l attach -d 'Attach to STDIN, STDOUT or STDERR' -r
@@ -98,8 +110,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l health-timeou
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns -d 'Set nameservers' -r
@@ -313,8 +324,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l health-timeout -
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns -d 'Set nameservers' -r
@@ -461,37 +471,49 @@ complete -c coracle -n "__fish_coracle_using_subcommand volume; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand volume; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand volume; and __fish_seen_subcommand_from rm" -s f -l force -d 'Do not mind volumes that are not there'
 complete -c coracle -n "__fish_coracle_using_subcommand volume; and __fish_seen_subcommand_from remove" -s f -l force -d 'Do not mind volumes that are not there'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "prune" -d 'Remove all stopped containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "create" -d 'Create a new container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "exec" -d 'Execute a command in a running container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "inspect" -d 'Display detailed information on one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "kill" -d 'Kill one or more running containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "logs" -d 'Fetch the logs of a container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "pause" -d 'Pause all processes within one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "unpause" -d 'Unpause all processes within one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "port" -d 'List port mappings or a specific mapping for the container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "ls" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "list" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "ps" -d 'List containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "rename" -d 'Rename a container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "restart" -d 'Restart one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "rm" -d 'Remove one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "remove" -d 'Remove one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "run" -d 'Create and run a new container from an image'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "start" -d 'Start one or more stopped containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "stats" -d 'Display a live stream of container(s) resource usage statistics'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "stop" -d 'Stop one or more running containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "top" -d 'Display the running processes of a container'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "update" -d 'Update configuration of one or more containers'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach prune create exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "wait" -d 'Block until one or more containers stop, then print their exit codes'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "commit" -d 'Create a new image from a container\'s changes'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "prune" -d 'Remove all stopped containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "cp" -d 'Copy files/folders between a container and the local filesystem'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "create" -d 'Create a new container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "diff" -d 'Inspect changes to files or directories on a container\'s filesystem'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "exec" -d 'Execute a command in a running container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "inspect" -d 'Display detailed information on one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "kill" -d 'Kill one or more running containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "logs" -d 'Fetch the logs of a container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "pause" -d 'Pause all processes within one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "unpause" -d 'Unpause all processes within one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "port" -d 'List port mappings or a specific mapping for the container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "ls" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "list" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "ps" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "rename" -d 'Rename a container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "restart" -d 'Restart one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "rm" -d 'Remove one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "remove" -d 'Remove one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "run" -d 'Create and run a new container from an image'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "start" -d 'Start one or more stopped containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "stats" -d 'Display a live stream of container(s) resource usage statistics'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "stop" -d 'Stop one or more running containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "top" -d 'Display the running processes of a container'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "update" -d 'Update configuration of one or more containers'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and not __fish_seen_subcommand_from attach commit prune cp create diff exec export inspect kill logs pause unpause port ls list ps rename restart rm remove run start stats stop top update wait" -f -a "wait" -d 'Block until one or more containers stop, then print their exit codes'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from attach" -l detach-keys -d 'Keys that detach from the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from attach" -l no-stdin -d 'Do not attach STDIN'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from commit" -s a -l author -d 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from commit" -s c -l change -d 'Apply Dockerfile instruction to the created image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from commit" -s m -l message -d 'Commit message' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from commit" -s p -l pause -d 'Pause container during commit' -r -f -a "true\t''
+false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until, label, label!' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from cp" -s q -l quiet -d 'Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from cp" -s a -l archive -d 'Archive mode (copy all uid/gid information)'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from cp" -s L -l follow-link -d 'Always follow symbol link in SRC_PATH'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l annotation -d 'Add an annotation for the runtime' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s a -l attach -d 'Attach to STDIN, STDOUT or STDERR' -r
@@ -513,8 +535,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns -d 'Set nameservers' -r
@@ -624,8 +645,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-driver -d 'How output is logged: json-file or none' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns -d 'Set nameservers' -r

@@ -19,7 +19,10 @@ pub(super) struct Style {
 impl Style {
     /// Writes the usage line of a command, as errors show it.
     pub(super) fn usage(&self, spec: &Spec, path: &str) -> String {
-        format!("Usage:  {} {} {}", self.program, spec.shown(path), spec.usage).trim_end().to_owned()
+        let call = format!("{} {}", self.program, spec.shown(path));
+        // Some can be called in two ways.
+        let ways = spec.usage.replace('\n', &format!("\n\t{call} "));
+        format!("Usage:  {call} {ways}").trim_end().to_owned()
     }
 
     /// Writes the help of a command.

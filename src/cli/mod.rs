@@ -11,10 +11,13 @@
 mod access;
 mod attach;
 mod check;
+mod commit;
 mod container_prune;
+mod cp;
 mod create;
 mod destination;
 mod df;
+mod diff;
 mod events;
 mod exec;
 mod export;

@@ -65,9 +65,12 @@ pub(super) const COMMON: &[&str] =
 pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
     &super::check::SPEC,
+    &super::commit::SPEC,
     &super::container_prune::SPEC,
+    &super::cp::SPEC,
     &super::create::SPEC,
     &super::df::SPEC,
+    &super::diff::SPEC,
     &super::events::SPEC,
     &super::exec::SPEC,
     &super::export::SPEC,

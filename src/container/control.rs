@@ -1,5 +1,7 @@
 //! Words to a running container: stop, kill, restart, wait.
 
+use std::os::unix::net::UnixStream;
+
 use anyhow::{Context, Result, bail};
 
 use super::dir::ContainerDir;
@@ -117,6 +119,23 @@ pub(super) fn have_done(store: &Store, dir: &ContainerDir, request: &Request) ->
     Ok(())
 }
 
+/// Has the supervisor stop all processes of its container, until the connection that is returned ends; nothing if
+/// it has ended meanwhile.
+pub(super) fn hold(store: &Store, dir: &ContainerDir) -> Result<Option<UnixStream>> {
+    let socket = match connect(store, dir) {
+        Ok(socket) => socket,
+        Err(_) if !dir.is_alive()? => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    send_request(&socket, &Request::Hold)?;
+    let mut held = false;
+    wait_for(&socket, |event| {
+        held |= matches!(event, Event::Done);
+        held
+    })?;
+    Ok(held.then_some(socket))
+}
+
 /// Sends a request and waits for the event that answers it, then, with `--rm`, for the end of the connection.
 fn ask(
     store: &Store,
@@ -135,10 +154,7 @@ fn ask(
 }
 
 /// Listens until an event is the answer or the connection ends.
-fn wait_for(
-    socket: &std::os::unix::net::UnixStream,
-    mut is_answer: impl FnMut(&Event) -> bool,
-) -> Result<()> {
+fn wait_for(socket: &UnixStream, mut is_answer: impl FnMut(&Event) -> bool) -> Result<()> {
     let mut answered = false;
     while let Some((kind, bytes)) = receive(socket).context("listen to the supervisor")? {
         if kind != Kind::Event {

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::{Context, Result, ensure};
 
 use super::FindError;
+use super::config::ContainerConfig;
 use super::dir::ContainerDir;
 use super::event;
 use crate::image::Mapping;
@@ -16,25 +17,38 @@ use crate::store::Store;
 /// mapping is `mapping`.
 pub fn export(store: &Store, dir: &ContainerDir, mapping: &Mapping, out: impl Write) -> Result<()> {
     let config = dir.config()?;
+    let written = trees(store, dir, &config, mapping).and_then(|trees| {
+        let mut out = out;
+        pack::merged(&trees, mapping.owners, &mut out)
+    });
+    still_there(dir)?;
+    written.with_context(|| format!("export container {}", dir.short_id()))?;
+    event::note(store, &config, "export", &[]);
+    Ok(())
+}
+
+/// Opens the trees that the container's root file system is made of, the topmost, which has its changes,
+/// first. The process is in the ancestor user namespace, whose mapping is `mapping`.
+pub(super) fn trees(
+    store: &Store,
+    dir: &ContainerDir,
+    config: &ContainerConfig,
+    mapping: &Mapping,
+) -> Result<Vec<Tree>> {
     ensure!(
         config.map == mapping.key,
         "container {} was made under another mapping of user ids, which is not in force now",
         dir.short_id()
     );
     let layers = store.layers(&config.map);
-    let trees = std::iter::once(dir.join("upper"))
+    std::iter::once(dir.join("upper"))
         .chain(layers.stack(&config.layers)?)
         .map(|path| Tree::open(&path))
-        .collect::<Result<Vec<_>>>();
-    let written = trees.and_then(|trees| {
-        let mut out = out;
-        pack::merged(&trees, mapping.owners, &mut out)
-    });
-    // Names that vanish while a container runs are no error; all of them vanishing is.
-    if !dir.exists() {
-        return Err(FindError::NotFound(dir.id().to_owned()).into());
-    }
-    written.with_context(|| format!("export container {}", dir.short_id()))?;
-    event::note(store, &config, "export", &[]);
-    Ok(())
+        .collect()
+}
+
+/// Refuses a container that was removed: names that vanish while one runs are no error, and all of them
+/// vanishing is.
+pub(super) fn still_there(dir: &ContainerDir) -> Result<()> {
+    if dir.exists() { Ok(()) } else { Err(FindError::NotFound(dir.id().to_owned()).into()) }
 }

@@ -6,9 +6,12 @@
 
 mod attach;
 mod capability;
+mod commit;
 mod config;
 mod control;
+mod copy;
 mod create;
+mod diff;
 mod dir;
 mod etc;
 mod event;
@@ -42,12 +45,18 @@ mod update;
 mod volumes;
 
 pub use attach::{AttachOptions, Outcome, attach};
+pub use commit::{CommitRequest, Held, commit, halt};
 pub use config::{
     Attach, Attachment, ContainerConfig, Device, LogDriver, Mount, MountSource, NetworkMode, ProcessConfig,
     RestartPolicy, Ulimit,
 };
 pub use control::{kill, pause, restart, stop, unpause, wait};
+pub use copy::{
+    Copied, CopyOptions, Files, HostError, absolute_path, check_destination, check_source, copy_in, copy_out,
+    split_argument, stream_in, stream_out,
+};
 pub use create::{Created, create};
+pub use diff::diff;
 pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
 pub use exec::{DRAIN_ROLE, drain, exec};
 pub use export::export;

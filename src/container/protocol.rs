@@ -76,6 +76,8 @@ pub(super) enum Request {
     Unpause,
     /// Read the configuration anew; answered by [`Event::Done`].
     Update,
+    /// Stop all processes for as long as this connection lasts; answered by [`Event::Done`].
+    Hold,
     /// Get into a network; answered by [`Event::Done`].
     Connect(Box<Attachment>),
     /// Get out of the network with this id; answered by [`Event::Done`].

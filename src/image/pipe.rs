@@ -113,9 +113,58 @@ impl Writer {
         self.full.send(buffer).map_err(|_| abandoned())
     }
 
+    /// Returns an end that whoever writes bytes can write to. They are copied.
+    pub(super) fn into_write(self) -> Writing {
+        Writing { writer: self, buffer: Buffer::default(), held: false }
+    }
+
     /// Says that this was all.
     pub(super) fn finish(self) -> io::Result<()> {
         self.full.send(Buffer::default()).map_err(|_| abandoned())
+    }
+}
+
+/// A [`Writer`] for bytes that are elsewhere.
+#[derive(Debug)]
+pub(super) struct Writing {
+    writer: Writer,
+    buffer: Buffer,
+    /// Whether there is a buffer.
+    held: bool,
+}
+
+impl Writing {
+    /// Hands over the rest, and says that this was all.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        io::Write::flush(&mut self)?;
+        self.writer.finish()
+    }
+}
+
+impl io::Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.held {
+            self.buffer = self.writer.buffer()?;
+            self.buffer.bytes.resize(SIZE, 0);
+            self.buffer.filled = 0;
+            self.held = true;
+        }
+        let Buffer { bytes: room, filled } = &mut self.buffer;
+        let count = bytes.len().min(SIZE - *filled);
+        room[*filled..*filled + count].copy_from_slice(&bytes[..count]);
+        *filled += count;
+        if *filled == SIZE {
+            self.flush()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.held {
+            self.held = false;
+            self.writer.send(std::mem::take(&mut self.buffer))?;
+        }
+        Ok(())
     }
 }
 
@@ -169,6 +218,18 @@ mod tests {
         thread.join().unwrap();
         assert_eq!(all.len(), 40_000);
         assert_eq!(all[39_999], 39);
+
+        let (writer, mut reader) = pipe();
+        let thread = std::thread::spawn(move || {
+            let mut writing = writer.into_write();
+            let bytes: Vec<u8> = (0..SIZE + 999).map(|at| at.to_le_bytes()[0]).collect();
+            io::Write::write_all(&mut writing, &bytes).unwrap();
+            writing.finish().unwrap();
+        });
+        let mut copied = Vec::new();
+        reader.read_to_end(&mut copied).unwrap();
+        thread.join().unwrap();
+        assert_eq!((copied.len(), copied[257]), (SIZE + 999, 1));
 
         let (writer, mut reader) = pipe();
         drop(writer);

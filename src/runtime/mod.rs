@@ -30,6 +30,7 @@ pub mod seccomp;
 mod seed;
 mod spawn;
 mod stdio;
+mod view;
 
 use std::borrow::Cow;
 use std::os::fd::OwnedFd;
@@ -40,6 +41,7 @@ use crate::oci::runtime::Spec;
 
 pub use join::{JoinRequest, Target, join};
 pub use prepare::{Prepared, prepare};
+pub use view::view;
 
 /// Everything that a container's process is made of.
 #[derive(Debug)]

@@ -13,8 +13,11 @@ mod architecture;
 mod archive;
 mod check;
 mod cli;
+mod commit;
+mod cp;
 mod crash;
 mod df;
+mod diff;
 mod dns;
 mod events;
 mod exec;
@@ -77,6 +80,9 @@ fn main() -> ExitCode {
         ("df", df::TESTS),
         ("prune", prune::TESTS),
         ("archive", archive::TESTS),
+        ("diff", diff::TESTS),
+        ("commit", commit::TESTS),
+        ("cp", cp::TESTS),
         ("manifest", manifest::TESTS),
         ("imagetools", imagetools::TESTS),
         ("pull", pull::TESTS),

@@ -19,6 +19,8 @@ pub(super) struct Client {
     sent: usize,
     /// Which streams it carries.
     pub(super) streams: Streams,
+    /// Whether the container's processes stand still for it.
+    pub(super) holds: bool,
     /// Whether the connection is over.
     pub(super) gone: bool,
 }
@@ -41,6 +43,7 @@ impl Client {
             output: Vec::new(),
             sent: 0,
             streams: Streams::default(),
+            holds: false,
             gone: false,
         })
     }

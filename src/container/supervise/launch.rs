@@ -1,6 +1,8 @@
 //! From a configuration to a running process: the bundle that the runtime is given.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use crate::container::spec::{self, Places};
 use crate::container::status::{self, Status};
 use crate::container::{filter, link, start};
 use crate::idmap::Identity;
+use crate::oci::runtime::Mount;
 use crate::runtime::{self, Bundle, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
 use crate::store::{Lock, Mode, Store};
 use crate::volume;
@@ -137,6 +140,37 @@ impl Launch<'_> {
         }
         Ok((seeds, locks))
     }
+}
+
+/// Mounts the files of a container that does not run, as it would see them, and returns the root. Volumes that
+/// are still to be filled are filled.
+///
+/// The process is root of the ancestor user namespace and has one thread; it moves into a mount namespace of its
+/// own.
+pub(in crate::container) fn view(
+    store: &Store,
+    dir: &ContainerDir,
+    config: &ContainerConfig,
+    identity: &Identity,
+) -> Result<OwnedFd> {
+    let launch = Launch { store, dir, config, identity };
+    let places =
+        Places { network: dir.path().to_owned(), netns: None, volumes: store.volumes(), devices: Vec::new() };
+    // What is in memory while it runs is not there now.
+    let files = ContainerConfig { tmpfs: BTreeMap::new(), devices: Vec::new(), ..config.clone() };
+    let mut spec = spec::build(&files, &places)?;
+    let own = |mount: &Mount| {
+        let source = mount.source().as_deref();
+        mount.typ().as_deref() == Some("bind")
+            // Of the files that a first start makes, there are none before it.
+            && source.is_none_or(|source| !source.starts_with(dir.path()) || source.exists())
+    };
+    spec.set_mounts(spec.mounts().clone().map(|mounts| mounts.into_iter().filter(own).collect()));
+    spec.set_linux(None).set_process(None);
+    let rootfs = launch.rootfs()?;
+    let first = dir.exit_record()?.is_none();
+    let (seeds, _locks) = if first { launch.seeds()? } else { (Vec::new(), Vec::new()) };
+    runtime::view(&spec, &rootfs, &seeds)
 }
 
 /// Gives the writable directory owner and mode of the image's root directory: it is what the container sees

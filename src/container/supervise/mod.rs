@@ -24,6 +24,7 @@
 
 mod client;
 mod health;
+mod hold;
 mod launch;
 mod network;
 mod restart;
@@ -43,6 +44,8 @@ use super::protocol::{Event, Kind, Request, Streams, receive, send};
 use super::start::StartError;
 use crate::idmap::{self, Ancestor};
 use crate::store::{MapKey, Store};
+
+pub(super) use launch::view;
 
 /// The hidden role's name on the command line.
 pub const ROLE: &str = "__supervise";

@@ -19,7 +19,7 @@ use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
 use crate::container::freeze::Frozen;
-use crate::container::log::{Bounds, Stream, Writer};
+use crate::container::log::{Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
@@ -50,7 +50,7 @@ pub(super) struct Supervisor {
     alive: Option<Lock>,
     listener: UnixListener,
     signals: SignalFd,
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     log: Option<Writer>,
     mark: Alive,
     /// What the container was last called.
@@ -75,7 +75,7 @@ pub(super) struct Supervisor {
     /// The health checks of the present run.
     checks: Option<Checks>,
     /// The processes that are stopped, while the container is paused.
-    frozen: Option<Frozen>,
+    pub(super) frozen: Option<Frozen>,
     /// Whether the session or the machine goes down, which is no user's wish to stop this container.
     going_down: bool,
     buffer: Vec<u8>,
@@ -131,9 +131,7 @@ impl Supervisor {
             .context("make a signalfd")?;
         let listener = listen(&store, &dir)?;
         let log = match config.log {
-            LogDriver::JsonFile | LogDriver::Local => {
-                Some(Writer::open(&dir.log_path(), Bounds::of(&config)?)?)
-            }
+            LogDriver::JsonFile => Some(Writer::open(&dir.log_path())?),
             LogDriver::None => None,
         };
         let own = i32::try_from(std::process::id()).unwrap_or(0);
@@ -477,10 +475,15 @@ impl Supervisor {
         }
         let stdin_once = self.config.process.stdin_once;
         let mut feeder_gone = false;
+        let mut released = false;
         self.clients.retain(|client| {
             feeder_gone |= client.gone && client.streams.stdin;
+            released |= client.gone && client.holds;
             !client.gone
         });
+        if released {
+            self.release();
+        }
         if feeder_gone
             && stdin_once
             && let Some(process) = &mut self.process
@@ -528,6 +531,7 @@ impl Supervisor {
                 }
             }
             Request::Wait => {}
+            Request::Hold => self.hold(at),
             Request::Connect(_) | Request::Disconnect { .. } | Request::Renamed => {
                 self.change_networks(at, request);
             }
@@ -544,7 +548,7 @@ impl Supervisor {
     }
 
     /// Stops all processes of the container.
-    fn pause(&mut self) -> Result<()> {
+    pub(super) fn pause(&mut self) -> Result<()> {
         let Some(init) = self.mark.init.filter(|_| self.process.is_some() && self.frozen.is_none()) else {
             anyhow::bail!("container {} is not running, or paused already", self.dir.id());
         };
@@ -559,7 +563,7 @@ impl Supervisor {
     }
 
     /// Lets the processes of the container go on, if they are stopped.
-    fn unpause(&mut self) -> Result<()> {
+    pub(super) fn unpause(&mut self) -> Result<()> {
         let Some(frozen) = self.frozen.take() else { return Ok(()) };
         frozen.thaw();
         self.mark.paused = false;

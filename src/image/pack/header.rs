@@ -32,6 +32,8 @@ pub(in crate::image) struct Header<'a> {
     pub(in crate::image) modified: (i64, u32),
     /// Major and minor number of a device.
     pub(in crate::image) device: (u32, u32),
+    /// The length of a sparse file, of which only a map and the data follow.
+    pub(in crate::image) sparse: Option<u64>,
     /// Extended attributes, sorted by name.
     pub(in crate::image) attributes: &'a [(Vec<u8>, Vec<u8>)],
 }
@@ -58,6 +60,12 @@ impl Header<'_> {
     /// Returns the records of the extended header, sorted by key.
     fn records(&self) -> Vec<u8> {
         let mut records = Vec::new();
+        if let Some(size) = self.sparse {
+            record(&mut records, b"GNU.sparse.major", b"1");
+            record(&mut records, b"GNU.sparse.minor", b"0");
+            record(&mut records, b"GNU.sparse.name", self.path);
+            record(&mut records, b"GNU.sparse.realsize", size.to_string().as_bytes());
+        }
         for (name, value) in self.attributes {
             record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
         }

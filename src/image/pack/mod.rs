@@ -24,13 +24,17 @@
 //! and may read everything. Trees may be hostile, and change while they are read: each step goes through a
 //! directory descriptor and follows no link.
 
+mod compare;
+mod entry;
 mod header;
+mod holes;
 mod output;
 mod recorded;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -38,6 +42,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags};
 
+pub use compare::{Change, Changes, changes};
+pub use entry::{Entry, entry};
 pub(super) use header::Header;
 pub(super) use output::Output;
 
@@ -52,6 +58,8 @@ use crate::oci::Digest;
 pub struct Tree {
     root: OwnedFd,
     recorded: Recorded,
+    /// Names that stay out of archives.
+    left_out: BTreeSet<Vec<u8>>,
 }
 
 impl Tree {
@@ -60,7 +68,13 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .with_context(|| format!("open {}", path.display()))?;
-        Ok(Self { root, recorded: Recorded::load(&path.with_file_name("owners"))? })
+        let recorded = Recorded::load(&path.with_file_name("owners"))?;
+        Ok(Self { root, recorded, left_out: BTreeSet::new() })
+    }
+
+    /// Leaves names, and what lies below them, out of archives.
+    pub fn leave_out(&mut self, names: BTreeSet<Vec<u8>>) {
+        self.left_out = names;
     }
 }
 

@@ -47,6 +47,13 @@ impl<W: Write> Output<W> {
     /// Writes `size` bytes of an open file. One that has become shorter meanwhile is filled up with zeros,
     /// as tar(1) does: the header is out already. Returns how many bytes were really there.
     pub(in crate::image) fn file(&mut self, file: BorrowedFd<'_>, size: u64) -> Result<u64> {
+        let read = self.part(file, size)?;
+        self.pad(size)?;
+        Ok(read)
+    }
+
+    /// Writes `size` bytes of an open file, from where it is read next, as a part of a content.
+    pub(in crate::image) fn part(&mut self, file: BorrowedFd<'_>, size: u64) -> Result<u64> {
         let mut left = size;
         while left > 0 {
             if self.filled == SIZE {
@@ -64,7 +71,6 @@ impl<W: Write> Output<W> {
             }
         }
         self.zeros(left)?;
-        self.pad(size)?;
         Ok(size - left)
     }
 

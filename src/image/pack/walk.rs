@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::Tree;
 use super::header::Header;
+use super::holes;
 use super::output::Output;
 use super::recorded::Record;
 use crate::image::unpack::{OWNER, Owners, show};
@@ -24,7 +25,7 @@ use crate::image::unpack::{OWNER, Owners, show};
 const OPAQUE: &str = "user.overlay.opaque";
 const WHITEOUT: &str = "user.overlay.whiteout";
 /// The room for the names of a directory, in bytes.
-const NAMES: usize = 32 << 10;
+pub(super) const NAMES: usize = 32 << 10;
 /// The largest value of an attribute (xattr(7)).
 const VALUE: usize = 64 << 10;
 
@@ -35,13 +36,25 @@ pub(super) enum Form {
     Layer,
     /// What is seen through all trees.
     Merged,
+    /// Files that are in no layer.
+    Copy {
+        /// Whether the id that stands for unknown ones becomes root's.
+        nobody_is_root: bool,
+        /// Whether the kernel's own file systems count as empty.
+        spare_kernel: bool,
+        /// Whether holes stay holes.
+        sparse: bool,
+    },
 }
+
+/// What the kernel shows for an id that the user namespace does not map.
+const NOBODY: u32 = 65534;
 
 /// A directory of one tree.
 #[derive(Debug)]
-struct Opened {
-    tree: usize,
-    fd: OwnedFd,
+pub(super) struct Opened {
+    pub(super) tree: usize,
+    pub(super) fd: OwnedFd,
     /// What its mark says: `y` hides the trees below, `x` says that files in it may be whiteouts.
     mark: Option<u8>,
 }
@@ -56,7 +69,7 @@ struct Frame {
 
 /// What a name is.
 #[derive(Debug)]
-enum Found {
+pub(super) enum Found {
     /// A directory, in these of the opened ones.
     Directory(Vec<usize>),
     /// Something else, in this one.
@@ -99,6 +112,11 @@ impl<'a, W: Write> Walk<'a, W> {
             }
         }
         self.enter(Vec::new(), roots)?;
+        self.go()
+    }
+
+    /// Writes what is on the way down, and the end.
+    fn go(mut self) -> Result<()> {
         while let Some(frame) = self.stack.last_mut() {
             match frame.names.next() {
                 Some((name, found)) => self.name(&name, found)?,
@@ -111,6 +129,34 @@ impl<'a, W: Write> Walk<'a, W> {
         Ok(())
     }
 
+    /// Writes the name `name` of the tree's root under the name `top`, or the root itself.
+    pub(super) fn run_one(mut self, name: Option<&[u8]>, top: &[u8]) -> Result<()> {
+        raise_descriptor_limit();
+        let Some(tree) = self.trees.first() else { return Ok(()) };
+        let root = open_directory(tree.root.as_fd(), b".").context("open the directory")?;
+        match name {
+            None => self.enter(top.to_vec(), vec![Opened { tree: 0, fd: root, mark: None }])?,
+            Some(name) => {
+                let packing = || format!("pack {}", show(top));
+                let stat =
+                    rustix::fs::statat(&root, name, AtFlags::SYMLINK_NOFOLLOW).with_context(packing)?;
+                match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::Directory => {
+                        let fd = open_directory(root.as_fd(), name).with_context(packing)?;
+                        self.enter(top.to_vec(), vec![Opened { tree: 0, fd, mark: None }])?;
+                    }
+                    kind => {
+                        let dirs = vec![Opened { tree: 0, fd: root, mark: None }];
+                        let names = Vec::new().into_iter();
+                        self.stack.push(Frame { path: Vec::new(), dirs, names });
+                        self.other(0, name, top, kind).with_context(packing)?;
+                    }
+                }
+            }
+        }
+        self.go()
+    }
+
     /// Writes a directory and lists what is to be written next: its names.
     fn enter(&mut self, path: Vec<u8>, dirs: Vec<Opened>) -> Result<()> {
         let Some(top) = dirs.first() else { return Ok(()) };
@@ -119,7 +165,11 @@ impl<'a, W: Write> Walk<'a, W> {
         let attributes = attributes(top.fd.as_fd()).with_context(writing)?;
         let (uid, gid) = self.owner(top.tree, &path, &stat, Some(top.fd.as_fd()));
         let plain = stat.st_mode & 0o7777 == 0o755 && (uid, gid) == (0, 0) && attributes.is_empty();
-        let name = if path.is_empty() { b"./".to_vec() } else { [path.as_slice(), b"/"].concat() };
+        let name = match path.as_slice() {
+            b"" => b"./".to_vec(),
+            b"/" => b"/".to_vec(),
+            path => [path, b"/"].concat(),
+        };
         if !(path.is_empty() && plain) {
             self.out.header(&Header {
                 path: &name,
@@ -127,7 +177,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 mode: stat.st_mode,
                 uid,
                 gid,
-                modified: modified(&stat),
+                modified: self.modified(&stat),
                 attributes: &attributes,
                 ..Header::default()
             })?;
@@ -135,7 +185,8 @@ impl<'a, W: Write> Walk<'a, W> {
         if self.form == Form::Layer && top.hides() {
             self.mark(&path, b".wh..opq")?;
         }
-        let names = self.list(&path, &dirs).with_context(writing)?;
+        let spared = matches!(self.form, Form::Copy { spare_kernel: true, .. }) && is_kernels(&top.fd);
+        let names = if spared { Vec::new() } else { self.list(&path, &dirs).with_context(writing)? };
         self.stack.push(Frame { path, dirs, names: names.into_iter() });
         Ok(())
     }
@@ -150,7 +201,10 @@ impl<'a, W: Write> Walk<'a, W> {
             while let Some(entry) = entries.next() {
                 let entry = entry.context("read the directory")?;
                 let name = entry.file_name().to_bytes();
-                if matches!(name, b"." | b"..") {
+                let left_out = &self.trees[opened.tree].left_out;
+                if matches!(name, b"." | b"..")
+                    || !left_out.is_empty() && left_out.contains(&join(path, name))
+                {
                     continue;
                 }
                 let Some(found) = opened.look(at, name, entry.file_type())? else { continue };
@@ -184,6 +238,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 for at in parts {
                     let above = &frame.dirs[at];
                     match open_directory(above.fd.as_fd(), name) {
+                        Ok(fd) if self.is_copy() => dirs.push(Opened { tree: above.tree, fd, mark: None }),
                         Ok(fd) => dirs.push(Opened::new(above.tree, fd)),
                         // It went while we came.
                         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
@@ -205,6 +260,9 @@ impl<'a, W: Write> Walk<'a, W> {
                     None => Ok(()),
                 }
             }
+            Found::Whiteout if self.is_copy() => self
+                .other(0, name, &path, FileType::CharacterDevice)
+                .with_context(|| format!("pack {}", show(&path))),
             Found::Whiteout if self.form == Form::Layer => {
                 let dir = frame.path.clone();
                 self.mark(&dir, name)
@@ -258,7 +316,7 @@ impl<'a, W: Write> Walk<'a, W> {
             mode: stat.st_mode,
             uid,
             gid,
-            modified: modified(&stat),
+            modified: self.modified(&stat),
             attributes: &attributes,
             ..Header::default()
         };
@@ -274,11 +332,40 @@ impl<'a, W: Write> Walk<'a, W> {
         }
         if let Some(file) = &file {
             header.size = u64::try_from(stat.st_size).unwrap_or(0);
+            if matches!(self.form, Form::Copy { sparse: true, .. })
+                && let Some(regions) = holes::regions(file, &stat)
+            {
+                return self.sparse(&header, file, &regions);
+            }
             self.out.header(&header)?;
             self.out.file(file.as_fd(), header.size)?;
             return Ok(());
         }
         self.out.header(&header)
+    }
+
+    /// Writes a file that has holes, in the form 1.0 of GNU tar: a map of its data comes first.
+    fn sparse(&mut self, header: &Header<'_>, file: &OwnedFd, regions: &[(u64, u64)]) -> Result<()> {
+        let map = holes::map(regions);
+        let data: u64 = regions.iter().map(|(_, length)| length).sum();
+        let size = map.len() as u64 + data;
+        self.out.header(&Header { sparse: Some(header.size), size, ..header.clone() })?;
+        self.out.write_all(&map).context("write the archive")?;
+        for (offset, length) in regions {
+            rustix::fs::seek(file, rustix::fs::SeekFrom::Start(*offset)).context("read it")?;
+            self.out.part(file.as_fd(), *length)?;
+        }
+        self.out.pad(size)
+    }
+
+    fn is_copy(&self) -> bool {
+        matches!(self.form, Form::Copy { .. })
+    }
+
+    /// Returns the time of modification that is written.
+    fn modified(&self, stat: &Stat) -> (i64, u32) {
+        let parts = if self.is_copy() { 0 } else { stat.st_mtime_nsec };
+        (stat.st_mtime, u32::try_from(parts).unwrap_or(0))
     }
 
     /// Writes a device node that stands in a record only.
@@ -303,7 +390,25 @@ impl<'a, W: Write> Walk<'a, W> {
 
     /// Returns the owner of what lies at `path` in a tree.
     fn owner(&self, tree: usize, path: &[u8], stat: &Stat, file: Option<BorrowedFd<'_>>) -> (u32, u32) {
-        if self.owners == Owners::Mapped {
+        let (uid, gid) = self.trees[tree].owner(self.owners, path, stat, file);
+        let known = |id| match self.form {
+            Form::Copy { nobody_is_root: true, .. } if id == NOBODY => 0,
+            _ => id,
+        };
+        (known(uid), known(gid))
+    }
+}
+
+impl Tree {
+    /// Returns the owner of what lies at `path`, which is open as `file` if it is a file or a directory.
+    pub(super) fn owner(
+        &self,
+        owners: Owners,
+        path: &[u8],
+        stat: &Stat,
+        file: Option<BorrowedFd<'_>>,
+    ) -> (u32, u32) {
+        if owners == Owners::Mapped {
             return (stat.st_uid, stat.st_gid);
         }
         let mut value = [0; 64];
@@ -313,13 +418,14 @@ impl<'a, W: Write> Walk<'a, W> {
             Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
         });
         let (dir, name) = crate::image::unpack::split(path);
-        kept.or_else(|| self.trees[tree].recorded.find(dir, name).map(|record| (record.uid, record.gid)))
+        kept.or_else(|| self.recorded.find(dir, name).map(|record| (record.uid, record.gid)))
             .unwrap_or((0, 0))
     }
 }
 
 impl Opened {
-    fn new(tree: usize, fd: OwnedFd) -> Self {
+    /// Takes an open directory of a tree.
+    pub(super) fn new(tree: usize, fd: OwnedFd) -> Self {
         let mut value = [0; 1];
         let mark = match rustix::fs::fgetxattr(&fd, OPAQUE, &mut value) {
             Ok(1) => Some(value[0]),
@@ -329,12 +435,12 @@ impl Opened {
     }
 
     /// Tells whether it hides what the trees below have under its name.
-    fn hides(&self) -> bool {
+    pub(super) fn hides(&self) -> bool {
         self.mark == Some(b'y')
     }
 
     /// Tells what `name` in it is; nothing if it went meanwhile. `at` is this directory's own place.
-    fn look(&self, at: usize, name: &[u8], listed: FileType) -> Result<Option<Found>> {
+    pub(super) fn look(&self, at: usize, name: &[u8], listed: FileType) -> Result<Option<Found>> {
         let doubtful = match listed {
             FileType::Unknown | FileType::CharacterDevice => true,
             FileType::RegularFile => self.mark == Some(b'x'),
@@ -368,7 +474,7 @@ impl Opened {
 }
 
 /// Allows as many open files as this process may: each directory on the way down is open in each tree.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -377,17 +483,35 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+/// Tells whether a directory shows the kernel and no files.
+fn is_kernels(fd: &OwnedFd) -> bool {
+    // statfs(2) lists them: proc, sysfs, cgroup2, cgroup, devpts, mqueue, debugfs, tracefs, bpf, securityfs.
+    const KINDS: [u64; 10] = [
+        0x9fa0,
+        0x6265_6572,
+        0x6367_7270,
+        0x27_e0eb,
+        0x1cd1,
+        0x1980_0202,
+        0x6462_6720,
+        0x7472_6163,
+        0xcafe_4a11,
+        0x7363_6673,
+    ];
+    rustix::fs::fstatfs(fd).is_ok_and(|fs| KINDS.contains(&fs.f_type.cast_unsigned()))
+}
+
+pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    if dir.is_empty() { name.to_vec() } else { [dir, b"/", name].concat() }
-}
-
-fn modified(stat: &Stat) -> (i64, u32) {
-    (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0))
+pub(super) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    match dir {
+        b"" => name.to_vec(),
+        b"/" => [dir, name].concat(),
+        dir => [dir, b"/", name].concat(),
+    }
 }
 
 /// Returns the attributes that go into an archive, sorted by name.

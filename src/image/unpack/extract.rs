@@ -360,14 +360,14 @@ fn extracting(path: &[u8]) -> String {
     format!("extract {}", show(path))
 }
 
-fn times(member: &Member) -> Timestamps {
+pub(super) fn times(member: &Member) -> Timestamps {
     let (seconds, nanoseconds) = member.modified;
     let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
     Timestamps { last_access: time, last_modification: time }
 }
 
 /// Changes the owner of `name` in `dir`, or with an empty name of `dir` itself.
-fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: &[u8]) -> Result<()> {
+pub(super) fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: &[u8]) -> Result<()> {
     if uid == u32::MAX || gid == u32::MAX {
         bail!("it belongs to {uid}:{gid}, which is no owner");
     }
@@ -389,7 +389,7 @@ fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: &[u8]) -> R
 }
 
 /// Sets the extended attributes that an archive may set.
-fn attributes(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
+pub(super) fn attributes(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
     for (name, value) in &member.attributes {
         let reserved: [&[u8]; 3] = [b"user.overlay.", b"trusted.overlay.", b"user.coracle."];
         if reserved.iter().any(|prefix| name.starts_with(prefix)) {
@@ -405,7 +405,7 @@ fn attributes(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
     Ok(())
 }
 
-fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
+pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(file, bytes) {
             Ok(written) => bytes = &bytes[written..],
@@ -417,7 +417,7 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes the data regions of a sparse file where they belong.
-fn write_regions<R: BufRead>(
+pub(super) fn write_regions<R: BufRead>(
     file: &OwnedFd,
     regions: &[(u64, u64)],
     size: u64,

@@ -30,6 +30,7 @@
 //! there under either regime.
 
 mod extract;
+mod land;
 mod member;
 mod path;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 pub(super) use extract::OWNER;
+pub use land::{Landed, Landing, Ownership, land};
 pub(super) use member::{Kind, Member, Members};
 pub(super) use path::{clean, split};
 

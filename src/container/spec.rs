@@ -171,12 +171,16 @@ fn namespaces(config: &ContainerConfig, places: &Places) -> Vec<LinuxNamespace> 
     own.chain(shared).filter_map(|namespace| namespace.build().ok()).collect()
 }
 
-/// With a network of its own a container may open low ports and ping without capabilities, as in Docker.
+/// With a network of its own a container may open low ports and ping without capabilities, as in Docker. What
+/// the user says about the same parameters counts more.
 fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
     let mut sysctls = HashMap::new();
     if config.network.is_private() {
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
         sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
+        // Its connections reach no further than this machine: others, of the host's own kind, carry on from
+        // there. A kind that sends at a measured pace costs a timer a packet, for nothing.
+        sysctls.insert("net.ipv4.tcp_congestion_control".to_owned(), "reno".to_owned());
     }
     sysctls.extend(config.sysctls.clone());
     sysctls

@@ -24,6 +24,9 @@ const MARK: u16 = 3;
 const IFINDEX_INDEV: u16 = 5;
 const PAYLOAD: u16 = 10;
 
+/// The room for packets that nobody has read yet: enough for some thousands of the shortest.
+const ROOM: usize = 4 * 1024 * 1024;
+
 /// A queue whose packets this process decides on.
 #[derive(Debug)]
 pub struct Queue {
@@ -62,6 +65,9 @@ impl Queue {
             let socket = Socket::netfilter()?;
             // A flood shall not look like an error of the socket: what does not fit is dropped.
             set_option(socket.fd.as_fd(), libc::NETLINK_NO_ENOBUFS)?;
+            // The usual room is for some 150 packets: of more connections begun at once the rest would wait a
+            // second for their second packet. The host's own limit (`net.core.rmem_max`) holds still.
+            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket.fd, ROOM);
             Ok(socket)
         };
         let mut socket = open().map_err(|error| {

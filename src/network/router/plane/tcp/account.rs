@@ -1,4 +1,9 @@
 //! What each container has in one loop, and how much it may have.
+//!
+//! What bounds connections is the number of descriptors that this process may have open, which it raises to the
+//! hard limit (`ulimit -Hn`): where that is 524,288, as is usual, one container may have 65,536 connections each
+//! way; where it is 20,000, it may have 4,000. What is beyond is not answered when a container asks for it, and
+//! reset when a client of a published port does.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

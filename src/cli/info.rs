@@ -82,7 +82,7 @@ fn facts(session: &Session) -> Result<Value> {
         "Images": store.images().map_err(response)?.len(),
         "Driver": "overlay2",
         "DriverStatus": driver,
-        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "none"] },
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "local", "none"] },
         "MemoryLimit": false,
         "SwapLimit": false,
         "CpuCfsPeriod": false,

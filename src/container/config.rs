@@ -109,6 +109,9 @@ pub struct ContainerConfig {
     /// How output is logged.
     #[serde(default)]
     pub log: LogDriver,
+    /// The options of the log, as they were given.
+    #[serde(default)]
+    pub log_options: BTreeMap<String, String>,
     /// The platform of the image: `linux/amd64`.
     pub platform: String,
 }
@@ -309,6 +312,8 @@ pub enum LogDriver {
     /// One JSON object a line, as Docker's driver of that name writes.
     #[default]
     JsonFile,
+    /// The same, bounded unless it is asked for otherwise.
+    Local,
     /// Not at all.
     None,
 }

@@ -12,6 +12,7 @@ use super::config::{
     Attachment, ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy,
 };
 use super::dir::{ContainerDir, now};
+use super::log::Bounds;
 use super::request::{CreateRequest, MountRequest};
 use super::{capability, etc, event, health, name, signal, volumes};
 use crate::idmap::Identity;
@@ -202,6 +203,7 @@ fn plan(
         auto_remove: request.auto_remove,
         cidfile: request.cidfile,
         log: request.log,
+        log_options: request.log_options,
         platform,
     })
 }
@@ -381,6 +383,7 @@ fn bind_source(path: &str, create: bool) -> Result<()> {
 
 /// Refuses now what would otherwise fail at the start.
 fn check(config: &ContainerConfig) -> Result<()> {
+    Bounds::of(config)?;
     capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
     super::filter::of(config, config.privileged)?;
     if !config.stop_signal.is_empty() {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::dir::ProcessMark;
-use crate::sys::{proc, process};
+use crate::sys::proc::{self, Stat};
+use crate::sys::process;
 
 /// How often one looks before it is given up: a program that is quicker than that makes processes without end.
 const LOOKS: usize = 200;
@@ -31,14 +32,15 @@ impl Frozen {
         for _ in 0..LOOKS {
             let members = proc::members(&proc::all(), init);
             let mut moving = false;
-            for stat in members.iter().filter(|stat| !matches!(stat.state, 'T' | 't' | 'Z' | 'X')) {
+            for stat in members.iter().filter(|stat| runs(stat)) {
                 let mark = ProcessMark { pid: stat.pid, start: stat.start };
                 if !frozen.stopped.contains(&mark) {
                     send(mark, Signal::SIGSTOP);
                     frozen.stopped.push(mark);
                     moving = true;
-                } else if stat.state != 'D' {
-                    // The signal is on its way. One that waits for a disk obeys when that has answered.
+                } else if !matches!(stat.state, 'D' | 'Z') {
+                    // The signal is on its way. One that waits for a disk obeys when that has answered, and of
+                    // one whose first thread has ended there is no more to be seen.
                     moving = true;
                 }
             }
@@ -57,6 +59,11 @@ impl Frozen {
             send(mark, Signal::SIGCONT);
         }
     }
+}
+
+/// Tells whether a process may do something: it is neither stopped nor over with all its threads.
+fn runs(stat: &Stat) -> bool {
+    !matches!(stat.state, 'T' | 't' | 'X') && (stat.state != 'Z' || stat.threads > 1)
 }
 
 /// Sends a signal to that very process. The only failure is that it has ended.

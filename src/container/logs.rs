@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
+use super::config::LogDriver;
 use super::dir::ContainerDir;
-use super::log::{Entry, Stream};
+use super::log::{Entry, Stream, open_all};
 use super::status::observe_and_mend;
 
 /// What of the log is wanted, and how.
@@ -34,28 +36,31 @@ pub fn logs(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<()> {
-    let path = dir.log_path();
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        // Not started yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !options.follow => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match wait_for_log(dir)? {
-            Some(file) => file,
-            None => return Ok(()),
-        },
-        Err(error) => return Err(error).with_context(|| format!("open log {}", path.display())),
-    };
-    if let Some(lines) = options.tail {
-        let start = tail_start(&mut file, lines).with_context(|| format!("read log {}", path.display()))?;
-        file.seek(SeekFrom::Start(start)).with_context(|| format!("read log {}", path.display()))?;
+    if dir.try_config()?.is_some_and(|config| config.log == LogDriver::None) {
+        bail!("configured logging driver does not support reading");
     }
-    let mut reader = BufReader::with_capacity(64 << 10, file);
+    let path = dir.log_path();
+    let reading = || format!("read log {}", path.display());
+    let mut files = VecDeque::from(open_all(&path).with_context(reading)?);
+    if files.is_empty() {
+        // Not started yet.
+        let first = if options.follow { wait_for_log(dir)? } else { None };
+        let Some(first) = first else { return Ok(()) };
+        files.push_back(first);
+    }
+    if let Some(lines) = options.tail {
+        skip_to_tail(&mut files, lines).with_context(reading)?;
+    }
+    let Some(first) = files.pop_front() else { return Ok(()) };
+    let mut reader = BufReader::with_capacity(64 << 10, first);
     let mut line = Vec::new();
     loop {
         // Asked before reading to the end, so that nothing written before the end is missed.
         let alive = options.follow && observe_and_mend(dir).is_ok_and(|status| status.is_active());
-        while reader.read_until(b'\n', &mut line).with_context(|| format!("read log {}", path.display()))? > 0
-        {
+        let newer =
+            if options.follow && files.is_empty() { newer(reader.get_ref(), &path) } else { Ok(Vec::new()) };
+        files.extend(newer.with_context(reading)?);
+        while reader.read_until(b'\n', &mut line).with_context(reading)? > 0 {
             if !line.ends_with(b"\n") {
                 // Being written: its rest comes later.
                 break;
@@ -64,6 +69,12 @@ pub fn logs(
                 return flush(out, err);
             }
             line.clear();
+        }
+        if let Some(next) = files.pop_front() {
+            // A file that has a newer one is complete.
+            line.clear();
+            reader = BufReader::with_capacity(64 << 10, next);
+            continue;
         }
         flush(out, err)?;
         if !alive {
@@ -74,6 +85,38 @@ pub fn logs(
         }
         wait_for_change(dir, &path)?;
     }
+}
+
+/// Goes on to the last so many lines of all files together.
+fn skip_to_tail(files: &mut VecDeque<File>, lines: usize) -> io::Result<()> {
+    let mut left = lines;
+    for at in (0..files.len()).rev() {
+        let (start, found) = tail_start(&mut files[at], left)?;
+        files[at].seek(SeekFrom::Start(start))?;
+        left -= found.min(left);
+        if left == 0 {
+            files.drain(..at);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Returns the files of a log that are newer than one of them, the oldest first; none if it is the newest.
+fn newer(present: &File, path: &std::path::Path) -> io::Result<Vec<File>> {
+    let inode = present.metadata()?.ino();
+    if std::fs::metadata(path).is_ok_and(|newest| newest.ino() == inode) {
+        return Ok(Vec::new());
+    }
+    let mut files = open_all(path)?;
+    let mut at = None;
+    for (index, file) in files.iter().enumerate() {
+        if file.metadata()?.ino() == inode {
+            at = Some(index);
+        }
+    }
+    // One that is gone is older than all that are there.
+    Ok(files.split_off(at.map_or(0, |at| at + 1)))
 }
 
 fn flush(out: &mut dyn Write, err: &mut dyn Write) -> Result<()> {
@@ -118,13 +161,14 @@ fn show(line: &[u8], options: &LogOptions, out: &mut dyn Write, err: &mut dyn Wr
     Ok(true)
 }
 
-/// Returns where the last `lines` lines of the file begin: pieces of an overlong line count as one. Reads
+/// Returns where the last `lines` lines of the file begin, and how many there are: pieces of an overlong line
+/// count as one. Reads
 /// backwards, block by block, so that the end of a long log is cheap.
-fn tail_start(file: &mut File, lines: usize) -> io::Result<u64> {
+fn tail_start(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
     const BLOCK: u64 = 64 << 10;
     let end = file.seek(SeekFrom::End(0))?;
     if lines == 0 {
-        return Ok(end);
+        return Ok((end, 0));
     }
     let mut start = end;
     let mut newlines: VecDeque<u64> = VecDeque::new();
@@ -146,12 +190,12 @@ fn tail_start(file: &mut File, lines: usize) -> io::Result<u64> {
             }
             newlines.push_front(at);
             if newlines.len() == lines {
-                return Ok(at + 1);
+                return Ok((at + 1, lines));
             }
         }
         start = from;
     }
-    Ok(0)
+    Ok((0, newlines.len() + usize::from(end > 0)))
 }
 
 /// Tells whether the entry that ends at `at` is the end of a line of output. Where the block does not tell,
@@ -187,12 +231,12 @@ fn wait_for_change(dir: &ContainerDir, path: &std::path::Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::log::Writer;
+    use crate::container::log::{Bounds, Writer};
     use crate::store::Store;
 
     fn written(dir: &ContainerDir, lines: usize) {
         std::fs::create_dir_all(dir.path()).unwrap();
-        let mut writer = Writer::open(&dir.log_path()).unwrap();
+        let mut writer = Writer::open(&dir.log_path(), Bounds { size: u64::MAX, files: 1 }).unwrap();
         for line in 0..lines {
             writer.write(Stream::Stdout, format!("line {line}\n").as_bytes());
         }

@@ -96,6 +96,8 @@ pub struct CreateRequest {
     pub cidfile: String,
     /// `--log-driver`
     pub log: LogDriver,
+    /// `--log-opt`
+    pub log_options: BTreeMap<String, String>,
 }
 
 /// A mount as the user asked for it.

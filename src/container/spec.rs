@@ -315,6 +315,7 @@ pub(in crate::container) mod tests {
             image_volumes: BTreeSet::default(),
             healthcheck: None,
             shell: Vec::new(),
+            log_options: BTreeMap::new(),
             mounts: Vec::new(),
             tmpfs: BTreeMap::default(),
             read_only: false,

@@ -15,6 +15,9 @@ pub(crate) const TESTS: &[Test] = tests![
     keeps_bytes_and_unfinished_lines,
     a_missing_container_is_an_error,
     long_lines_stay_whole,
+    bounded_logs_forget_the_oldest,
+    a_follower_sees_bounded_logs_whole,
+    options_of_logs_are_checked,
 ];
 
 fn wrote(script: &str) -> Sandbox {
@@ -123,4 +126,70 @@ fn long_lines_stay_whole() {
     let script = "head -c 300000 /dev/zero | tr '\\0' y; echo; sleep 1000";
     sandbox.run(["run", "-d", "--name", "cc", "busybox", "sh", "-c", script]).success();
     wait_until("the long line is there", || sandbox.run(["logs", "cc"]).out.len() == 300_001);
+}
+
+fn bounded_logs_forget_the_oldest() {
+    let sandbox = Sandbox::new().busybox();
+    let bounds = ["--log-opt", "max-size=4k", "--log-opt", "max-file=3"];
+    let words = ["run", "--name", "cc", "--network", "none"].into_iter().chain(bounds);
+    sandbox.run(words.chain(["busybox", "seq", "1", "1000"])).success();
+    let lines = sandbox.run(["logs", "cc"]).success().lines();
+    let first: usize = lines[0].parse().unwrap();
+    assert!(first > 1, "{lines:?}");
+    assert_eq!(lines, (first..=1000).map(|number| number.to_string()).collect::<Vec<_>>());
+    // The tail reaches over several files.
+    let tail = (1000 - first - 5).to_string();
+    assert_eq!(sandbox.run(["logs", "-n", &tail, "cc"]).success().lines(), lines[6..]);
+    let id = sandbox.run(["inspect", "-f", "{{.Id}}", "cc"]).success().text();
+    let files: Vec<u64> = std::fs::read_dir(sandbox.store().join("containers").join(&id))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains("-json.log"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .collect();
+    assert!(files.len() == 3 && files.iter().all(|size| *size < 4200), "{files:?}");
+    let config = sandbox.run(["inspect", "cc"]).success().json()[0]["HostConfig"]["LogConfig"].clone();
+    assert_eq!(
+        config,
+        serde_json::json!({ "Type": "json-file", "Config": { "max-file": "3", "max-size": "4k" } })
+    );
+    sandbox.run(["run", "--name", "dd", "--log-driver", "local", "busybox", "echo", "hi"]).success();
+    sandbox.run(["logs", "dd"]).stdout("hi\n").success();
+}
+
+fn a_follower_sees_bounded_logs_whole() {
+    let sandbox = Sandbox::new().busybox();
+    let bounds = ["--log-opt", "max-size=2k", "--log-opt", "max-file=90"];
+    let words = ["run", "-d", "--name", "cc", "--network", "none"].into_iter().chain(bounds);
+    let script = "echo 0; until test -e /go; do sleep 0.01; done; seq 1 400; sleep 0.2; seq 401 1000";
+    sandbox.run(words.chain(["busybox", "sh", "-c", script])).success();
+    let follower = sandbox.command(["logs", "-f", "cc"]).spawn();
+    follower.wait_for("0\n");
+    sandbox.run(["exec", "cc", "touch", "/go"]).success();
+    let outcome = follower.wait();
+    assert_eq!(outcome.success().lines(), (0..=1000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+fn options_of_logs_are_checked() {
+    let sandbox = Sandbox::new().busybox();
+    for (option, why) in [
+        ("max-file=0", "max-file cannot be less than 1"),
+        ("max-size=x", "invalid size: 'x'"),
+        ("colour=red", "unknown log opt 'colour' for json-file log driver"),
+        ("compress=true", "log opt compress=true is not supported"),
+    ] {
+        sandbox.run(["create", "--log-opt", option, "busybox"]).stderr_contains(why).code(1);
+    }
+    sandbox
+        .run(["run", "--log-driver", "none", "--log-opt", "max-size=1k", "busybox"])
+        .stderr_contains("invalid logging opts for driver none")
+        .code(125);
+    sandbox
+        .run(["run", "--name", "cc", "--log-driver", "none", "busybox", "echo", "hi"])
+        .stdout("hi\n")
+        .success();
+    sandbox
+        .run(["logs", "cc"])
+        .stderr("Error response from daemon: configured logging driver does not support reading\n")
+        .code(1);
 }

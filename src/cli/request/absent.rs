@@ -33,7 +33,6 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("ipc", NAMESPACE, &["", "private"]),
     value("isolation", WINDOWS, &["", "default"]),
     value("kernel-memory", CGROUP, &["0"]),
-    value("log-opt", "the log has no options yet", &[]),
     Absent { short: Some('m'), ..value("memory", CGROUP, &["0"]) },
     value("memory-reservation", CGROUP, &["0"]),
     value("memory-swap", CGROUP, &["0"]),

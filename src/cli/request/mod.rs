@@ -99,9 +99,12 @@ pub(super) struct ContainerFlags {
     /// Read labels from a file, one a line
     #[arg(long, value_name = "list")]
     label_file: Vec<String>,
-    /// How output is logged: json-file or none
+    /// How output is logged: json-file, local or none
     #[arg(long, value_name = "string")]
     log_driver: Option<String>,
+    /// Options of the log: max-size, max-file
+    #[arg(long, value_name = "list")]
+    log_opt: Vec<String>,
     /// Mount a directory, a volume or memory
     #[arg(long, value_name = "mount", value_parser = mount::parse_mount)]
     mount: Vec<String>,
@@ -259,6 +262,7 @@ impl ContainerFlags {
             auto_remove: self.rm,
             cidfile: self.cidfile.clone().unwrap_or_default(),
             log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
+            log_options: value::log_options(self.log_driver.as_deref(), &self.log_opt).map_err(said)?,
         })
     }
 

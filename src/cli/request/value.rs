@@ -1,5 +1,6 @@
 //! What single flags take, with the complaints of Docker's.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::cli::format::template::print::quote;
@@ -159,9 +160,25 @@ pub(in crate::cli) fn restart(text: &str) -> Result<RestartPolicy, String> {
 pub(super) fn log_driver(text: &str) -> Result<LogDriver, String> {
     match text {
         "" | "json-file" => Ok(LogDriver::JsonFile),
+        "local" => Ok(LogDriver::Local),
         "none" => Ok(LogDriver::None),
-        other => Err(format!("--log-driver {other} is not supported yet: there are json-file and none")),
+        other => Err(format!("--log-driver {other} is not supported: there are json-file, local and none")),
     }
+}
+
+/// Reads `--log-opt`: `key=value` each.
+pub(super) fn log_options(
+    driver: Option<&str>,
+    given: &[String],
+) -> Result<BTreeMap<String, String>, String> {
+    if driver == Some("none") && !given.is_empty() {
+        return Err(format!("invalid logging opts for driver none: [{}]", given.join(" ")));
+    }
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => (text.clone(), String::new()),
+    };
+    Ok(given.iter().map(pair).collect())
 }
 
 /// Reads the keys that detach: `ctrl-p,ctrl-q`.

@@ -19,7 +19,7 @@ use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
 use crate::container::freeze::Frozen;
-use crate::container::log::{Stream, Writer};
+use crate::container::log::{Bounds, Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
@@ -131,7 +131,9 @@ impl Supervisor {
             .context("make a signalfd")?;
         let listener = listen(&store, &dir)?;
         let log = match config.log {
-            LogDriver::JsonFile => Some(Writer::open(&dir.log_path())?),
+            LogDriver::JsonFile | LogDriver::Local => {
+                Some(Writer::open(&dir.log_path(), Bounds::of(&config)?)?)
+            }
             LogDriver::None => None,
         };
         let own = i32::try_from(std::process::id()).unwrap_or(0);

@@ -28,6 +28,9 @@ _coracle() {
             coracle,container)
                 cmd="coracle__subcmd__container"
                 ;;
+            coracle,context)
+                cmd="coracle__subcmd__context"
+                ;;
             coracle,cp)
                 cmd="coracle__subcmd__cp"
                 ;;
@@ -247,6 +250,30 @@ _coracle() {
             coracle__subcmd__container,wait)
                 cmd="coracle__subcmd__container__subcmd__wait"
                 ;;
+            coracle__subcmd__context,create)
+                cmd="coracle__subcmd__context__subcmd__create"
+                ;;
+            coracle__subcmd__context,inspect)
+                cmd="coracle__subcmd__context__subcmd__inspect"
+                ;;
+            coracle__subcmd__context,list)
+                cmd="coracle__subcmd__context__subcmd__ls"
+                ;;
+            coracle__subcmd__context,ls)
+                cmd="coracle__subcmd__context__subcmd__ls"
+                ;;
+            coracle__subcmd__context,remove)
+                cmd="coracle__subcmd__context__subcmd__rm"
+                ;;
+            coracle__subcmd__context,rm)
+                cmd="coracle__subcmd__context__subcmd__rm"
+                ;;
+            coracle__subcmd__context,show)
+                cmd="coracle__subcmd__context__subcmd__show"
+                ;;
+            coracle__subcmd__context,use)
+                cmd="coracle__subcmd__context__subcmd__use"
+                ;;
             coracle__subcmd__image,history)
                 cmd="coracle__subcmd__image__subcmd__history"
                 ;;
@@ -343,6 +370,9 @@ _coracle() {
             coracle__subcmd__system,info)
                 cmd="coracle__subcmd__system__subcmd__info"
                 ;;
+            coracle__subcmd__system,prune)
+                cmd="coracle__subcmd__system__subcmd__prune"
+                ;;
             coracle__subcmd__system,restore)
                 cmd="coracle__subcmd__system__subcmd__restore"
                 ;;
@@ -374,7 +404,7 @@ _coracle() {
 
     case "${cmd}" in
         coracle)
-            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach commit cp create diff events exec export history images buildx import info inspect kill load login logout logs network pause unpause port manifest ps pull push rename restart system rm rmi run search save start stats stop image tag top update version volume container wait"
+            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach commit cp context create diff events exec export history images buildx import info inspect kill load login logout logs network pause unpause port manifest ps pull push rename restart rm rmi run search save start stats stop system image tag top update version volume container wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -676,7 +706,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container__subcmd__create)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --kernel-memory --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -847,6 +877,70 @@ _coracle() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cgroupns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-percent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxbandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxiops)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ipc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --isolation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kernel-memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oom-score-adj)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --userns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1216,7 +1310,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container__subcmd__run)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --kernel-memory --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1387,6 +1481,70 @@ _coracle() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cgroupns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-percent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxbandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxiops)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ipc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --isolation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kernel-memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oom-score-adj)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --userns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1595,6 +1753,128 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__context)
+            opts="create inspect ls list rm remove show use"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__create)
+            opts="--description --docker --from"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --description)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__inspect)
+            opts="-f --format"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__ls)
+            opts="-q --format --quiet"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__rm)
+            opts="-f --force"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__use)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__cp)
             opts="-a -L -q --archive --follow-link --quiet"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1618,7 +1898,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__create)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --kernel-memory --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1789,6 +2069,70 @@ _coracle() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cgroupns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-percent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxbandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxiops)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ipc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --isolation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kernel-memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oom-score-adj)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --userns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3032,7 +3376,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__run)
-            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --kernel-memory --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3203,6 +3547,70 @@ _coracle() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cgroupns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-percent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxbandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-maxiops)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ipc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --isolation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kernel-memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --oom-score-adj)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --userns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3412,7 +3820,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__system)
-            opts="check df events info restore"
+            opts="check df events info restore prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3503,6 +3911,24 @@ _coracle() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__system__subcmd__prune)
+            opts="-a -f --all --filter --force --volumes"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filter)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,6 +33,7 @@ complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print 
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "commit" -d 'Create a new image from a container\'s changes'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "cp" -d 'Copy files/folders between a container and the local filesystem'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "context" -d 'Manage contexts'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "create" -d 'Create a new container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "diff" -d 'Inspect changes to files or directories on a container\'s filesystem'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "events" -d 'Get real time events from the server'
@@ -59,7 +60,6 @@ complete -c coracle -n "__fish_coracle_needs_command" -f -a "pull" -d 'Download 
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "push" -d 'Upload an image to a registry'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "rename" -d 'Rename a container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "restart" -d 'Restart one or more containers'
-complete -c coracle -n "__fish_coracle_needs_command" -f -a "system" -d 'Show what there is and what can be had'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "rm" -d 'Remove one or more containers'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "rmi" -d 'Remove one or more images'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "run" -d 'Create and run a new container from an image'
@@ -68,6 +68,7 @@ complete -c coracle -n "__fish_coracle_needs_command" -f -a "save" -d 'Save one 
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "start" -d 'Start one or more stopped containers'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "stats" -d 'Display a live stream of container(s) resource usage statistics'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "stop" -d 'Stop one or more running containers'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "system" -d 'Show what there is and what can be had'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "image" -d 'Manage images'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "tag" -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "top" -d 'Display the running processes of a container'
@@ -89,6 +90,24 @@ complete -c coracle -n "__fish_coracle_using_subcommand cp" -s q -l quiet -d 'Su
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s a -l archive -d 'Archive mode (copy all uid/gid information)'
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s L -l follow-link -d 'Always follow symbol link in SRC_PATH'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "create" -d 'Create a context, which there can be no second one of'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "inspect" -d 'Display detailed information on one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "ls" -d 'List contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "list" -d 'List contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "rm" -d 'Remove one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "remove" -d 'Remove one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "show" -d 'Print the name of the current context'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "use" -d 'Set the current context'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l description -d 'Description of the context' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l docker -d 'Endpoint' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l from -d 'Context to copy' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from ls" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Show names only'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from list" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Show names only'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from rm" -s f -l force -d 'Say nothing of those that do not exist'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from remove" -s f -l force -d 'Say nothing of those that do not exist'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l annotation -d 'Add an annotation for the runtime' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s a -l attach -d 'Attach to STDIN, STDOUT or STDERR' -r
@@ -126,6 +145,22 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l mac-address -
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network-alias -d 'Add a name that the container answers to on its network' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s p -l publish -d 'Publish a port of the container on the host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cgroupns -d 'Cgroup namespace: host or private' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-count -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-percent -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l io-maxbandwidth -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l io-maxiops -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l pid -d 'PID namespace: host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l uts -d 'UTS namespace: host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l restart -d 'What to do when the container ends' -r
@@ -196,7 +231,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand login" -l password-stdin
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -l since -d 'Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s n -l tail -d 'Number of lines to show from the end' -r
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -l until -d 'Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Accepted; lines have no details besides their time'
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Show what else is known of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "inspect" -d 'Display detailed information on one or more networks'
@@ -282,24 +317,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand push" -s q -l quiet -d '
 complete -c coracle -n "__fish_coracle_using_subcommand push" -s a -l all-tags -d 'Push all tags of an image to the repository'
 complete -c coracle -n "__fish_coracle_using_subcommand restart" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand restart" -s t -l timeout -d 'Seconds to wait before killing the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore" -f -a "check" -d 'Check that everything in the store is there and is what it is called'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore" -f -a "df" -d 'Show disk usage'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore" -f -a "events" -d 'Get real time events from the server'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore" -f -a "info" -d 'Display system-wide information'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore" -f -a "restore" -d 'Start the containers that their restart policy wants to run, as after a reboot'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l quick -d 'Believe content whose size is right'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l repair -d 'Make right what is wrong: fetch bad blobs again, unpack bad layers anew'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -s v -l verbose -d 'Show every image, container and volume'
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -s f -l filter -d 'Show only what fits (name=value)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l since -d 'Show also what has happened since a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l until -d 'End at a time (2013-01-02T13:23:37Z) or a duration before now (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from info" -s f -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from restore" -l install -d 'Have it done at every boot by the user\'s systemd ("systemd") or by cron ("crontab")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from restore" -l print -d 'Print the unit of systemd ("systemd") or the line of crontab(5) ("crontab") that does it at every boot' -r
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s f -l force -d 'Kill a running container first'
-complete -c coracle -n "__fish_coracle_using_subcommand rm" -s l -l link -d 'Remove links, which there are none of'
+complete -c coracle -n "__fish_coracle_using_subcommand rm" -s l -l link -d 'Remove a link of a container to another one (CONTAINER/ALIAS), and not the container'
 complete -c coracle -n "__fish_coracle_using_subcommand rm" -s v -l volumes -d 'Remove the unnamed volumes of the container, too'
 complete -c coracle -n "__fish_coracle_using_subcommand rmi" -l platform -d 'Remove the image only if it is for this platform (os[/arch[/variant]])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand rmi" -s f -l force -d 'Remove what stopped containers use, and what has several names'
@@ -341,6 +360,22 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l mac-address -d '
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network-alias -d 'Add a name that the container answers to on its network' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s p -l publish -d 'Publish a port of the container on the host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cgroupns -d 'Cgroup namespace: host or private' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-count -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-percent -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l io-maxbandwidth -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l io-maxiops -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l pid -d 'PID namespace: host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l uts -d 'UTS namespace: host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l restart -d 'What to do when the container ends' -r
@@ -384,6 +419,27 @@ complete -c coracle -n "__fish_coracle_using_subcommand stats" -l no-stream -d '
 complete -c coracle -n "__fish_coracle_using_subcommand stats" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand stop" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand stop" -s t -l timeout -d 'Seconds to wait before killing the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "check" -d 'Check that everything in the store is there and is what it is called'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "df" -d 'Show disk usage'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "events" -d 'Get real time events from the server'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "info" -d 'Display system-wide information'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "restore" -d 'Start the containers that their restart policy wants to run, as after a reboot'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and not __fish_seen_subcommand_from check df events info restore prune" -f -a "prune" -d 'Remove unused data'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l quick -d 'Believe content whose size is right'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from check" -l repair -d 'Make right what is wrong: fetch bad blobs again, unpack bad layers anew'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from df" -s v -l verbose -d 'Show every image, container and volume'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -s f -l filter -d 'Show only what fits (name=value)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l since -d 'Show also what has happened since a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from events" -l until -d 'End at a time (2013-01-02T13:23:37Z) or a duration before now (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from info" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from restore" -l install -d 'Have it done at every boot by the user\'s systemd ("systemd") or by cron ("crontab")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from restore" -l print -d 'Print the unit of systemd ("systemd") or the line of crontab(5) ("crontab") that does it at every boot' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until, label, label!' -r
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused images, not only those without a tag'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -l volumes -d 'Remove the unnamed volumes that nothing uses, too'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "history" -d 'Show the history of an image'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "ls" -d 'List images'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "list" -d 'List images'
@@ -553,6 +609,22 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network-alias -d 'Add a name that the container answers to on its network' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s p -l publish -d 'Publish a port of the container on the host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroupns -d 'Cgroup namespace: host or private' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-count -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-percent -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l io-maxbandwidth -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l io-maxiops -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pid -d 'PID namespace: host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l uts -d 'UTS namespace: host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l restart -d 'What to do when the container ends' -r
@@ -592,7 +664,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -l since -d 'Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -s n -l tail -d 'Number of lines to show from the end' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -l until -d 'Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -l details -d 'Accepted; lines have no details besides their time'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -l details -d 'Show what else is known of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on until the container ends'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from logs" -s t -l timestamps -d 'Show the time of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from ls" -s f -l filter -d 'Show only what fits (name=value)' -r
@@ -622,10 +694,10 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from restart" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from restart" -s t -l timeout -d 'Seconds to wait before killing the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from rm" -s f -l force -d 'Kill a running container first'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from rm" -s l -l link -d 'Remove links, which there are none of'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from rm" -s l -l link -d 'Remove a link of a container to another one (CONTAINER/ALIAS), and not the container'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from rm" -s v -l volumes -d 'Remove the unnamed volumes of the container, too'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from remove" -s f -l force -d 'Kill a running container first'
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from remove" -s l -l link -d 'Remove links, which there are none of'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from remove" -s l -l link -d 'Remove a link of a container to another one (CONTAINER/ALIAS), and not the container'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from remove" -s v -l volumes -d 'Remove the unnamed volumes of the container, too'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l annotation -d 'Add an annotation for the runtime' -r
@@ -664,6 +736,22 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network-alias -d 'Add a name that the container answers to on its network' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s p -l publish -d 'Publish a port of the container on the host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroupns -d 'Cgroup namespace: host or private' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-count -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-percent -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l io-maxbandwidth -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l io-maxiops -d 'Refused: for containers of Windows' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pid -d 'PID namespace: host or container:NAME' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l uts -d 'UTS namespace: host' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l platform -d 'Platform of the image, where it has several' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pull -d 'When to pull the image ("always", "missing", "never")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l restart -d 'What to do when the container ends' -r

@@ -14,7 +14,7 @@ use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir, RemoveOptions, Remover};
-use crate::store::Subject;
+use crate::store::{Store, Subject};
 
 /// `container prune`
 pub(super) const SPEC: Spec = Spec {
@@ -44,7 +44,8 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
     if !args.force && !confirm("WARNING! This will remove all stopped containers.")? {
         return Ok(0);
     }
-    let pruned = prune(&filters, session)?;
+    let store = session.store()?;
+    let pruned = prune(&filters, store, &mut Remover::new(store))?;
     Session::print(&pruned.text("Deleted Containers:\n"))?;
     Session::print(&format!("Total reclaimed space: {}\n", human_size(pruned.bytes, 4)))?;
     pruned.result()
@@ -82,11 +83,9 @@ impl Pruned {
 }
 
 /// Removes the containers that do not run and fit the filters.
-pub(super) fn prune(filters: &Filters, session: &Session) -> Result<Pruned> {
-    let store = session.store()?;
+pub(super) fn prune(filters: &Filters, store: &Store, remover: &mut Remover<'_>) -> Result<Pruned> {
     let until = until(filters)?;
     let mut pruned = Pruned::default();
-    let mut remover = Remover::new(store);
     for summary in container::list(store).map_err(response)? {
         let config = &summary.config;
         let created: Option<Timestamp> = config.created.parse().ok();

@@ -317,7 +317,7 @@ fn render(template: &Template, mut value: Value) -> Result<String> {
 }
 
 /// Writes JSON with Docker's indentation.
-fn pretty(values: &[Value]) -> Result<String> {
+pub(super) fn pretty(values: &[Value]) -> Result<String> {
     let mut bytes = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     values.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, indent))?;

@@ -26,8 +26,8 @@ pub(super) const SPEC: Spec = Spec {
 
 #[derive(Debug, Args)]
 struct LogsArgs {
-    /// Accepted; lines have no details besides their time
-    #[arg(long, hide = true)]
+    /// Show what else is known of each line
+    #[arg(long)]
     details: bool,
     /// Go on until the container ends
     #[arg(long, short)]
@@ -64,6 +64,7 @@ fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
         since: time("since", &args.since)?,
         until: time("until", &args.until)?,
         timestamps: args.timestamps,
+        details: args.details,
     };
     let dir = find(session, &args.container)?;
     container::logs(&dir, &options, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(response)?;

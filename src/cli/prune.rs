@@ -1,12 +1,12 @@
 //! `image prune`, and what all the prunes have in common.
 
-use std::fmt::Write as _;
 use std::io::BufRead as _;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
 
+use super::container_prune::Pruned;
 use super::filter::{Filters, parse_filter};
 use super::format::moment;
 use super::format::units::human_size;
@@ -17,7 +17,7 @@ use super::rmi::users;
 use super::session::Session;
 use super::tree::Spec;
 use crate::image::{self, Removed, Summary};
-use crate::store::Subject;
+use crate::store::{Store, Subject};
 
 /// `image prune`
 pub(super) const IMAGE: Spec = Spec {
@@ -51,7 +51,7 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
         "WARNING! This will remove all dangling images."
     };
     let filters = Filters::new(&args.filter, FILTERS)?;
-    let until = until(&filters)?;
+    until(&filters)?;
     let dangling = match filters.truth("dangling")? {
         Some(true) if args.all => return Err(Filters::invalid("dangling", "true")),
         dangling => dangling.unwrap_or(!args.all),
@@ -60,8 +60,18 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
         return Ok(0);
     }
     let store = session.image_store()?;
-    let users = users(store)?;
     let (_ancestor, _) = enter(session)?;
+    let pruned = remove_images(&filters, !dangling, store)?;
+    Session::print(&pruned.text("Deleted Images:\n"))?;
+    Session::print(&format!("Total reclaimed space: {}\n", human_size(pruned.bytes, 4)))?;
+    pruned.result()
+}
+
+/// Removes the images that nothing uses and that fit the filters: `all` of them, or those without a tag. The
+/// process is in the ancestor namespace.
+pub(super) fn remove_images(filters: &Filters, all: bool, store: &Store) -> Result<Pruned> {
+    let until = until(filters)?;
+    let users = users(store)?;
     let wanted = |summary: &Summary| {
         let config = &summary.image.config;
         let created: Option<Timestamp> = config.created.as_deref().and_then(|text| text.parse().ok());
@@ -69,22 +79,13 @@ fn images(args: &ImageArgs, session: &Session) -> Result<u8> {
             && filters.labels(|key| config.config.labels.get(key).map(String::as_str))
             && filters.no_labels(|key| config.config.labels.get(key).map(String::as_str))
     };
-    let pruned = image::prune(store, !dangling, &wanted, &users).map_err(response)?;
+    let pruned = image::prune(store, all, &wanted, &users).map_err(response)?;
     store.note_prune(Subject::Image, pruned.bytes);
-    let mut text = String::new();
-    if !pruned.done.is_empty() {
-        text.push_str("Deleted Images:\n");
-        for step in &pruned.done {
-            let _ = match step {
-                Removed::Untagged(name) => writeln!(text, "untagged: {name}"),
-                Removed::Deleted(id) => writeln!(text, "deleted: {id}"),
-            };
-        }
-        text.push('\n');
-    }
-    let _ = writeln!(text, "Total reclaimed space: {}", human_size(pruned.bytes, 4));
-    Session::print(&text)?;
-    Ok(0)
+    let names = pruned.done.iter().map(|step| match step {
+        Removed::Untagged(name) => format!("untagged: {name}"),
+        Removed::Deleted(id) => format!("deleted: {id}"),
+    });
+    Ok(Pruned { names: names.collect(), bytes: pruned.bytes, errors: Vec::new() })
 }
 
 /// Returns the moment of the filter `until`, of which there may be one.

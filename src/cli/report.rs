@@ -40,7 +40,8 @@ impl std::error::Error for Misuse {}
 
 /// Marks an error as one of what was asked for.
 pub(super) fn misuse(error: anyhow::Error) -> anyhow::Error {
-    anyhow::Error::new(Misuse(error))
+    // What is told in words of its own stays so.
+    if error.is::<Coded>() || error.is::<Response>() { error } else { anyhow::Error::new(Misuse(error)) }
 }
 
 /// Makes an error that is told as it stands, with an exit code of its own.

@@ -8,7 +8,7 @@ use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
 use super::verbs::find;
-use crate::container::{RemoveOptions, Remover};
+use crate::container::{self, RemoveOptions, Remover};
 
 /// `rm`
 pub(super) const SPEC: Spec = Spec {
@@ -25,8 +25,8 @@ struct RmArgs {
     /// Kill a running container first
     #[arg(long, short)]
     force: bool,
-    /// Remove links, which there are none of
-    #[arg(long, short, hide = true)]
+    /// Remove a link of a container to another one (CONTAINER/ALIAS), and not the container
+    #[arg(long, short)]
     link: bool,
     /// Remove the unnamed volumes of the container, too
     #[arg(long, short)]
@@ -38,7 +38,7 @@ struct RmArgs {
 
 fn run(args: &RmArgs, session: &Session) -> Result<u8> {
     if args.link {
-        anyhow::bail!("--link is not supported: there are no links");
+        return unlink(args, session);
     }
     let options = RemoveOptions { force: args.force, volumes: args.volumes };
     let mut remover = Remover::new(session.store()?);
@@ -69,4 +69,17 @@ fn run(args: &RmArgs, session: &Session) -> Result<u8> {
         Session::note(error);
     }
     Ok(0)
+}
+
+/// As Docker: a name that is no link is that of a container, whose own name cannot be taken away.
+fn unlink(args: &RmArgs, session: &Session) -> Result<u8> {
+    let store = session.store()?;
+    let mut errors = Vec::new();
+    for name in &args.containers {
+        match container::unlink(store, name).map_err(response) {
+            Ok(()) => Session::print(&format!("{name}\n"))?,
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
 }

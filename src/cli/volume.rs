@@ -317,8 +317,12 @@ fn rm(args: &RmArgs, session: &Session) -> Result<u8> {
 
 /// Removes the volumes that nothing uses and that fit the filters: `all` of them, or those without a name.
 pub(super) fn prune(filters: &Filters, all: bool, session: &Session) -> Result<Pruned> {
-    let store = session.store()?;
     let (_ancestor, _) = enter(session)?;
+    prune_within(filters, all, session.store()?)
+}
+
+/// Does so in a process that is in the ancestor namespace already.
+pub(super) fn prune_within(filters: &Filters, all: bool, store: &Store) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     let sizes = std::cell::RefCell::new(BTreeMap::new());
     let wanted = |record: &VolumeRecord| {

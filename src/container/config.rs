@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::sharing::Sharing;
 use crate::network::Mac;
 use crate::network::protocol::PortRequest;
 use crate::oci::Digest;
@@ -102,6 +103,21 @@ pub struct ContainerConfig {
     /// Options for `resolv.conf`, in place of the host's.
     #[serde(default)]
     pub dns_options: Vec<String>,
+    /// The namespaces that it shares.
+    #[serde(default)]
+    pub sharing: Sharing,
+    /// `--volumes-from`, as it was asked for.
+    #[serde(default)]
+    pub volumes_from: Vec<String>,
+    /// The targets of those mounts that came by `--volumes-from`.
+    #[serde(default)]
+    pub inherited: BTreeSet<String>,
+    /// `--volume-driver`, as it was asked for.
+    #[serde(default)]
+    pub volume_driver: String,
+    /// How likely its processes are to be killed when memory is short; 0: as likely as the user's others.
+    #[serde(default)]
+    pub oom_score_adj: i32,
     /// Whether it is removed when it ends.
     pub auto_remove: bool,
     /// The file that the id was written to.

@@ -14,7 +14,8 @@ use super::config::{
 use super::dir::{ContainerDir, now};
 use super::log::Bounds;
 use super::request::{CreateRequest, MountRequest};
-use super::{capability, etc, event, health, name, signal, volumes};
+use super::sharing::{IpcMode, PidMode};
+use super::{capability, etc, event, health, inherit, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
@@ -39,12 +40,13 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     let chosen = request.name.as_deref().map(name::parse).transpose()?;
     let mut warnings = Vec::new();
     let platform = platform(image, &mut warnings);
-    let request = with_networks(store, request)?;
+    let request = with_networks(store, with_containers(store, request)?)?;
     if request.network == NetworkMode::Host && (!request.ports.is_empty() || request.publish_all) {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     let map = MapKey::of(&identity.map.text());
-    let config = plan(&id, request, image, map, platform)?;
+    let inherited = inherit::mounts(store, &request.volumes_from)?;
+    let config = plan(&id, request, inherited, image, map, platform)?;
     check(&config)?;
 
     let staged = store.stage()?;
@@ -139,6 +141,7 @@ fn platform(image: &Image, warnings: &mut Vec<String>) -> String {
 fn plan(
     id: &str,
     request: CreateRequest,
+    inherited: Vec<Mount>,
     image: &Image,
     map: MapKey,
     platform: String,
@@ -156,9 +159,10 @@ fn plan(
         .extend(request.ports.iter().map(|port| format!("{}/{}", port.container_port, port.protocol.name())));
     let hostname = match request.hostname {
         Some(hostname) => hostname,
-        None if request.network == NetworkMode::Host => host_name(),
+        None if request.network == NetworkMode::Host || request.sharing.host_uts => host_name(),
         None => id[..12].to_owned(),
     };
+    let (mounts, inherited) = mounts(request.mounts, &request.tmpfs, inherited, defaults)?;
     Ok(ContainerConfig {
         id: id.to_owned(),
         created: now(),
@@ -166,7 +170,7 @@ fn plan(
         image: image.record.id,
         layers: image.record.layers.clone(),
         map,
-        mounts: mounts(request.mounts, &request.tmpfs, defaults)?,
+        mounts,
         process,
         hostname,
         domainname: request.domainname,
@@ -200,12 +204,33 @@ fn plan(
         dns: request.dns,
         dns_search: request.dns_search,
         dns_options: request.dns_options,
+        sharing: request.sharing,
+        volumes_from: request.volumes_from,
+        inherited,
+        volume_driver: request.volume_driver,
+        oom_score_adj: request.oom_score_adj,
         auto_remove: request.auto_remove,
         cidfile: request.cidfile,
         log: request.log,
         log_options: request.log_options,
         platform,
     })
+}
+
+/// Finds the containers whose namespaces are to be shared, and refuses what contradicts that.
+fn with_containers(store: &Store, mut request: CreateRequest) -> Result<CreateRequest> {
+    let id = |text: &str| name::find(store, text).map(|dir| dir.id().to_owned());
+    let sharing = &mut request.sharing;
+    if let PidMode::Container(text) = &sharing.pid {
+        sharing.pid = PidMode::Container(id(text)?);
+    }
+    if let IpcMode::Container(text) = &sharing.ipc {
+        sharing.ipc = IpcMode::Container(id(text)?);
+    }
+    if sharing.host_uts && request.hostname.is_some() {
+        bail!("conflicting options: hostname and the UTS mode");
+    }
+    Ok(request)
 }
 
 /// Finds the networks and the container that are named, and refuses what contradicts them.
@@ -305,8 +330,9 @@ pub(super) fn set_variable(env: &mut Vec<String>, entry: &str) {
 fn mounts(
     requests: Vec<MountRequest>,
     tmpfs: &BTreeMap<String, String>,
+    inherited: Vec<Mount>,
     defaults: &Defaults,
-) -> Result<Vec<Mount>> {
+) -> Result<(Vec<Mount>, BTreeSet<String>)> {
     let mut mounts: Vec<Mount> = Vec::new();
     for MountRequest { mut mount, create_source } in requests {
         mount.target = clean_target(&mount.target)?;
@@ -326,6 +352,14 @@ fn mounts(
         }
         mounts.push(mount);
     }
+    let mut targets = BTreeSet::new();
+    for mount in inherited {
+        // What is asked for by itself counts more.
+        if !mounts.iter().any(|other| other.target == mount.target) && !tmpfs.contains_key(&mount.target) {
+            targets.insert(mount.target.clone());
+            mounts.push(mount);
+        }
+    }
     for path in defaults.volumes.keys() {
         let target = clean_target(path)?;
         if mounts.iter().any(|mount| mount.target == target) || tmpfs.contains_key(&target) {
@@ -342,7 +376,7 @@ fn mounts(
             read_only: false,
         });
     }
-    Ok(mounts)
+    Ok((mounts, targets))
 }
 
 /// Brings a path inside into its shortest form; it must be absolute and not the root.
@@ -392,6 +426,11 @@ fn check(config: &ContainerConfig) -> Result<()> {
     if config.auto_remove && config.restart != RestartPolicy::No {
         bail!("can't create 'AutoRemove' container with restart policy");
     }
+    check_oom_score(config.oom_score_adj)?;
+    if !matches!(config.volume_driver.as_str(), "" | "local") && !config.mounts.is_empty() {
+        let driver = &config.volume_driver;
+        bail!("error looking up volume plugin {driver}: plugin \"{driver}\" not found");
+    }
     for limit in &config.ulimits {
         if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {
             bail!(
@@ -430,6 +469,28 @@ fn check(config: &ContainerConfig) -> Result<()> {
         if !namespaced || key.contains("..") || key.contains('/') {
             bail!("sysctl {key:?} is not in a separate kernel namespace");
         }
+    }
+    Ok(())
+}
+
+/// Refuses a score that the processes cannot be given. Only root of the machine may lower what a user's
+/// processes have (proc(5), `oom_score_adj`).
+fn check_oom_score(wanted: i32) -> Result<()> {
+    if !(-1000..=1000).contains(&wanted) {
+        bail!("Invalid value {wanted}, range for oom score adj is [-1000, 1000]");
+    }
+    let path = "/proc/self/oom_score_adj";
+    let own = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<i32>().ok()).unwrap_or(0);
+    if wanted == 0 || wanted >= own {
+        return Ok(());
+    }
+    // It may be lowered to where it was before this user has raised it; that shows when it is tried.
+    let lowered = fs::write(path, wanted.to_string());
+    let _ = fs::write(path, own.to_string());
+    if lowered.is_err() {
+        bail!(
+            "--oom-score-adj {wanted}: only root may lower it below this user's own, {own}; it can be raised"
+        );
     }
     Ok(())
 }

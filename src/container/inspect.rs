@@ -158,7 +158,10 @@ fn host_config(
 ) -> Result<Value> {
     let unmasked = config.privileged || security::parse(&config.security_opt)?.unmasked;
     let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
-    let binds: Vec<String> = config.mounts.iter().filter_map(bind).collect();
+    let own = config.mounts.iter().filter(|mount| !config.inherited.contains(&mount.target));
+    let binds: Vec<String> = own.filter_map(bind).collect();
+    let sharing = &config.sharing;
+    let host = |is: bool| if is { "host" } else { "" };
     let (policy, retries) = match config.restart {
         RestartPolicy::No => ("no", 0),
         RestartPolicy::Always => ("always", 0),
@@ -187,31 +190,31 @@ fn host_config(
         "PortBindings": network::bindings(&config.ports),
         "RestartPolicy": { "Name": policy, "MaximumRetryCount": retries },
         "AutoRemove": config.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": null,
+        "VolumeDriver": config.volume_driver,
+        "VolumesFrom": list(&config.volumes_from),
         "ConsoleSize": [0, 0],
         "Annotations": if config.annotations.is_empty() { Value::Null } else { json!(config.annotations) },
         "CapAdd": list(&config.cap_add),
         "CapDrop": list(&config.cap_drop),
-        "CgroupnsMode": "private",
+        "CgroupnsMode": if sharing.host_cgroups { "host" } else { "private" },
         "Dns": config.dns,
         "DnsOptions": config.dns_options,
         "DnsSearch": config.dns_search,
         "ExtraHosts": list(&config.extra_hosts),
         "GroupAdd": list(&config.group_add),
-        "IpcMode": "private",
+        "IpcMode": sharing.ipc.word(),
         "Cgroup": "",
         "Links": network::links(store, attachments, name),
-        "OomScoreAdj": 0,
-        "PidMode": "",
+        "OomScoreAdj": config.oom_score_adj,
+        "PidMode": sharing.pid.word(),
         "Privileged": config.privileged,
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(&config.security_opt),
         "StorageOpt": null,
         "Tmpfs": if config.tmpfs.is_empty() { Value::Null } else { json!(config.tmpfs) },
-        "UTSMode": "",
-        "UsernsMode": "",
+        "UTSMode": host(sharing.host_uts),
+        "UsernsMode": host(sharing.host_users),
         "ShmSize": config.shm_size,
         "Sysctls": if config.sysctls.is_empty() { Value::Null } else { json!(config.sysctls) },
         "Runtime": "coracle",

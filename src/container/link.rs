@@ -38,6 +38,30 @@ pub(super) fn parts(link: &str) -> (String, String) {
     (container.to_owned(), alias.trim_start_matches('/').to_owned())
 }
 
+/// Takes away a link, `container/alias`, of a container to another one.
+pub fn unlink(store: &Store, text: &str) -> Result<()> {
+    let not_found = || anyhow::anyhow!("No such container: {text}");
+    let Some((parent, alias)) = text.trim_start_matches('/').split_once('/') else {
+        name::find(store, text)?;
+        bail!("Conflict, cannot remove the default link name of the container");
+    };
+    let dir = name::find(store, parent).map_err(|_| not_found())?;
+    observe_and_mend(&dir)?;
+    let _lock = dir.lock()?;
+    let mut attachments = dir.attachments(&dir.config()?)?;
+    let is_meant = |link: &String| parts(link).1 == alias;
+    if !attachments.iter().any(|attachment| attachment.links.iter().any(is_meant)) {
+        return Err(not_found());
+    }
+    if dir.is_alive()? {
+        bail!("cannot remove the link {text} of a running container: stop {parent} first");
+    }
+    for attachment in &mut attachments {
+        attachment.links.retain(|link| !is_meant(link));
+    }
+    dir.put_attachments(&attachments)
+}
+
 /// Returns the lines that links on the default network put into `/etc/hosts`: the linked containers must run.
 pub(super) fn lines(
     store: &Store,

@@ -1,6 +1,6 @@
 //! Reading a container's log, from its end, from a time, and as it grows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -27,6 +27,8 @@ pub struct LogOptions {
     pub until: Option<Timestamp>,
     /// Put the time before each line.
     pub timestamps: bool,
+    /// Put the attributes before each line; a space follows them, and stands alone where there are none.
+    pub details: bool,
 }
 
 /// Writes the log to `out` and `err`, each line to the stream it came from.
@@ -157,8 +159,22 @@ fn show(line: &[u8], options: &LogOptions, out: &mut dyn Write, err: &mut dyn Wr
     if options.timestamps {
         write!(to, "{} ", entry.time).context("write the log")?;
     }
+    if options.details {
+        write!(to, "{} ", attributes(line)).context("write the log")?;
+    }
     to.write_all(entry.log.as_bytes()).context("write the log")?;
     Ok(true)
+}
+
+/// Returns what an entry says of its line beside text and time: `key=value`, separated by commas.
+fn attributes(line: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Attributed {
+        #[serde(default)]
+        attrs: BTreeMap<String, String>,
+    }
+    let attrs = serde_json::from_slice::<Attributed>(line).map(|entry| entry.attrs).unwrap_or_default();
+    attrs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// Returns where the last `lines` lines of the file begin, and how many there are: pieces of an overlong line

@@ -13,9 +13,9 @@ use super::name::{self, FindError};
 use super::protocol::{Request, receive};
 use super::start::{connect, send_request};
 use super::status::{Status, observe, observe_and_mend};
+use super::volumes::VolumeInUse;
 use crate::idmap::{self, Ancestor};
 use crate::store::{Store, remove_tree};
-use crate::volume;
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +50,11 @@ impl<'a> Remover<'a> {
     /// Makes one. The process must have one thread.
     pub fn new(store: &'a Store) -> Self {
         Self { store, ancestor: None }
+    }
+
+    /// Makes one in a process that is in the ancestor namespace already.
+    pub fn within(store: &'a Store, ancestor: Ancestor) -> Self {
+        Self { store, ancestor: Some(ancestor) }
     }
 
     /// Removes a container.
@@ -143,7 +148,11 @@ pub(super) fn tear_down(
             if let MountSource::Volume { name, anonymous: true, .. } = &mount.source
                 && removed.is_ok()
             {
-                removed = volume::remove(store, name);
+                removed = match super::remove_volume(store, name) {
+                    // It goes with the last one that has it.
+                    Err(error) if error.is::<VolumeInUse>() => Ok(()),
+                    result => result,
+                };
             }
         }
     }

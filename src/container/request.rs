@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::config::{Attach, Attachment, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
 use super::health::Healthcheck;
+use super::sharing::Sharing;
 use crate::network::protocol::PortRequest;
 
 /// The wishes of `create` and `run`. Every front end (command line, compose file, API) makes one of these.
@@ -90,6 +91,14 @@ pub struct CreateRequest {
     pub dns_search: Vec<String>,
     /// `--dns-option`
     pub dns_options: Vec<String>,
+    /// The namespaces to share; a container is meant by any of its names.
+    pub sharing: Sharing,
+    /// `--volumes-from`: `container[:ro]`.
+    pub volumes_from: Vec<String>,
+    /// `--volume-driver`
+    pub volume_driver: String,
+    /// `--oom-score-adj`
+    pub oom_score_adj: i32,
     /// `--rm`
     pub auto_remove: bool,
     /// `--cidfile`, for `inspect`; the front end writes the file.

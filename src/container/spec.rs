@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use super::capability;
 use super::config::{ContainerConfig, MountSource, ProcessConfig, Ulimit};
 use super::security::{self, Security};
+use super::sharing::{IpcMode, PidMode};
+use super::strays;
 use crate::oci::runtime::{
     Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
     LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
@@ -44,8 +46,10 @@ pub(super) struct Places {
     /// The directory of the container that has the network: with it come `hosts` and `resolv.conf`, and
     /// `hostname`, as in Docker.
     pub network: PathBuf,
-    /// The network namespace to enter, where that is another container's.
-    pub netns: Option<PathBuf>,
+    /// The namespaces of other containers to enter: kind and file.
+    pub joined: Vec<(LinuxNamespaceType, PathBuf)>,
+    /// Whether the host has `/dev/mqueue`.
+    pub host_queues: bool,
     /// The directory of all volumes.
     pub volumes: PathBuf,
     /// Device nodes of the host that a privileged container gets.
@@ -93,16 +97,16 @@ fn process(
     privileged: bool,
 ) -> Result<Process> {
     let cwd = if process.working_dir.is_empty() { "/" } else { &process.working_dir };
-    ProcessBuilder::default()
+    let made = ProcessBuilder::default()
         .terminal(process.tty)
         .args(process.argv())
         .env(environment(config, process))
         .cwd(cwd)
         .capabilities(capabilities(&capability::decide(&config.cap_add, &config.cap_drop, privileged)?)?)
         .rlimits(config.ulimits.iter().map(rlimit).collect::<Result<Vec<_>>>()?)
-        .no_new_privileges(security.no_new_privileges)
-        .build()
-        .context("make the runtime spec's process")
+        .no_new_privileges(security.no_new_privileges);
+    let made = if config.oom_score_adj == 0 { made } else { made.oom_score_adj(config.oom_score_adj) };
+    made.build().context("make the runtime spec's process")
 }
 
 /// The environment in Docker's order: `PATH`, `HOSTNAME`, `TERM`, then what image and user set.
@@ -152,22 +156,28 @@ fn rlimit(limit: &Ulimit) -> Result<PosixRlimit> {
 }
 
 fn namespaces(config: &ContainerConfig, places: &Places) -> Vec<LinuxNamespace> {
-    let mut types = vec![
-        LinuxNamespaceType::User,
-        LinuxNamespaceType::Mount,
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Cgroup,
+    let sharing = &config.sharing;
+    let private = [
+        (LinuxNamespaceType::User, true),
+        (LinuxNamespaceType::Mount, true),
+        (LinuxNamespaceType::Pid, sharing.pid == PidMode::Private),
+        (
+            LinuxNamespaceType::Ipc,
+            matches!(sharing.ipc, IpcMode::Private | IpcMode::None | IpcMode::Shareable),
+        ),
+        (LinuxNamespaceType::Uts, !sharing.host_uts),
+        (LinuxNamespaceType::Cgroup, !sharing.host_cgroups),
+        (LinuxNamespaceType::Network, config.network.is_private()),
     ];
-    if config.network.is_private() {
-        types.push(LinuxNamespaceType::Network);
-    }
-    let own = types.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ));
+    let is_joined = |kind| places.joined.iter().any(|(joined, _)| *joined == kind);
+    let own = private
+        .into_iter()
+        .filter(|(kind, private)| *private && !is_joined(*kind))
+        .map(|(kind, _)| LinuxNamespaceBuilder::default().typ(kind));
     let shared = places
-        .netns
+        .joined
         .iter()
-        .map(|path| LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path.clone()));
+        .map(|(kind, path)| LinuxNamespaceBuilder::default().typ(*kind).path(path.clone()));
     own.chain(shared).filter_map(|namespace| namespace.build().ok()).collect()
 }
 
@@ -200,9 +210,11 @@ fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
     let system = |target, kind, options: &[&str]| mount(target, kind, Path::new(kind), options);
     let access = if config.privileged { "rw" } else { "ro" };
     let shm = format!("size={}", config.shm_size);
+    // Those that stay behind when its first process ends are found by it.
+    let dev = if config.sharing.dies_as_one() { "tmpfs".to_owned() } else { strays::mark(&config.id) };
     let mut mounts = vec![
         system("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
-        system("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"])?,
+        mount("/dev", "tmpfs", Path::new(&dev), &["nosuid", "strictatime", "mode=755", "size=65536k"])?,
         system(
             "/dev/pts",
             "devpts",
@@ -210,9 +222,21 @@ fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
         )?,
         system("/sys", "sysfs", &["nosuid", "noexec", "nodev", access])?,
         system("/sys/fs/cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"])?,
-        system("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
-        system("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?,
     ];
+    let ipc = &config.sharing.ipc;
+    if *ipc != IpcMode::Host || places.host_queues {
+        mounts.push(system("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
+    }
+    match ipc {
+        IpcMode::None => {}
+        IpcMode::Host => {
+            mounts.push(mount("/dev/shm", "bind", Path::new("/dev/shm"), &["rbind", "rprivate"])?);
+        }
+        // That of another container is put in its place when it is started.
+        IpcMode::Private | IpcMode::Shareable | IpcMode::Container(_) => {
+            mounts.push(system("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?);
+        }
+    }
     for (target, file) in
         [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
     {
@@ -338,6 +362,11 @@ pub(in crate::container) mod tests {
             dns: Vec::new(),
             dns_search: Vec::new(),
             dns_options: Vec::new(),
+            sharing: crate::container::Sharing::default(),
+            volumes_from: Vec::new(),
+            inherited: BTreeSet::default(),
+            volume_driver: String::new(),
+            oom_score_adj: 0,
             auto_remove: false,
             cidfile: String::new(),
             log: LogDriver::JsonFile,
@@ -346,7 +375,13 @@ pub(in crate::container) mod tests {
     }
 
     fn places() -> Places {
-        Places { network: "/c".into(), netns: None, volumes: "/v".into(), devices: vec!["/dev/kvm".into()] }
+        Places {
+            network: "/c".into(),
+            joined: Vec::new(),
+            host_queues: true,
+            volumes: "/v".into(),
+            devices: vec!["/dev/kvm".into()],
+        }
     }
 
     /// Compares with `tests/fixtures/spec/<name>.json`; with `CORACLE_BLESS` set, writes it.

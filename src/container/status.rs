@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::dir::{Alive, ContainerDir, ExitRecord, boot_id, now};
 use super::event;
+use super::strays;
 use crate::sys;
 
 /// What a container is doing.
@@ -110,6 +111,9 @@ fn mend(dir: &ContainerDir) -> Result<Status> {
     if this_boot && let Some(init) = alive.init.filter(super::dir::ProcessMark::lives) {
         kill_orphan(init)
             .with_context(|| format!("end the process {} of container {}", init.pid, dir.short_id()))?;
+    }
+    if this_boot && dir.config().is_ok_and(|config| !config.sharing.dies_as_one()) {
+        strays::kill(dir.id())?;
     }
     let record = ExitRecord {
         started: alive.started,

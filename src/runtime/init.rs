@@ -20,7 +20,7 @@ use super::perform::{self, Stage};
 use super::plan::Step;
 use super::root::Root;
 use super::stdio::{Pipes, Terminal};
-use super::{StartError, UserRequest, WindowSize, guest, lookup};
+use super::{StartError, Tree, UserRequest, WindowSize, guest, lookup};
 use crate::idmap::{self, User};
 use crate::oci::runtime::Process;
 use crate::sys::{process, seccomp, socket};
@@ -40,6 +40,10 @@ pub(super) struct Body<'a> {
     pub(super) mode: LaunchMode,
     /// Whether it ends when the process that made it ends.
     pub(super) parent_death: ParentDeath,
+    /// Mounts of other containers that it shows.
+    pub(super) trees: &'a [Tree],
+    /// Whether it is hidden from those that are in its user namespace already, and so from itself.
+    pub(super) hidden: bool,
 }
 
 /// Runs in the first process of a container.
@@ -78,6 +82,7 @@ fn begin(body: &Body<'_>, report: &OwnedFd) {
     if let Some(pipes) = &body.pipes {
         keep.extend([pipes.stdin.as_raw_fd(), pipes.stdout.as_raw_fd(), pipes.stderr.as_raw_fd()]);
     }
+    keep.extend(body.trees.iter().map(|tree| tree.mount.as_raw_fd()));
     // Locks of the process that made us must not live on in us. Where the call is missing (before Linux
     // 5.9) exec closes what there is.
     let _ = process::close_others(&keep);
@@ -102,11 +107,13 @@ fn end(result: Result<Infallible, StartError>, report: &OwnedFd) -> ! {
 }
 
 fn set_up(body: Body<'_>, steps: &[Step], report: BorrowedFd<'_>) -> Result<Infallible, StartError> {
-    if let Some(score) = body.process.oom_score_adj() {
+    if let Some(score) = body.process.oom_score_adj()
+        && !body.hidden
+    {
         perform::set_oom_score_adj(score)?;
     }
     let setgroups = fs::read_to_string("/proc/self/setgroups").context("read /proc/self/setgroups")?;
-    let mut stage = Stage::new(body.terminal.unwrap_or_default());
+    let mut stage = Stage::new(body.terminal.unwrap_or_default(), body.trees);
     for step in steps {
         stage.perform(step)?;
     }
@@ -165,6 +172,11 @@ fn execute(
         powers.settle()?;
     }
     let (program, args, env) = command(process, &user)?;
+    if mode == LaunchMode::Reap {
+        // Where it is not the first process of its namespace, orphans would pass it by.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context("become the one who collects orphans")?;
+    }
     let launch = sealed_launcher().context("make the launcher")?;
     if let Some(filter) = seccomp {
         seccomp::install(filter).context("install the seccomp filter")?;

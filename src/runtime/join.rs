@@ -63,10 +63,12 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         seccomp: request.seccomp.as_deref(),
         mode: LaunchMode::Exec,
         parent_death: ParentDeath::Spares,
+        trees: &[],
+        hidden: true,
     };
     let mut given = Some((body, theirs));
     let enter = Enter::Process { pidfd: target.pidfd, kinds };
-    let (pid, pidfd) = spawn(&enter, 0, || {
+    let (pid, pidfd) = spawn(&enter, 0, request.process.oom_score_adj(), || {
         if let Some((body, theirs)) = given.take() {
             init::run_joined(body, setgroups.trim() == "allow", theirs);
         }

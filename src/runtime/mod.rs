@@ -11,8 +11,13 @@
 //!
 //! [`join`] puts one more process into the namespaces of a running container.
 //!
+//! A container that shares a pid, ipc or network namespace with another one enters that one's user namespace,
+//! too, instead of making one: file systems that show a namespace (proc, mqueue, sysfs) can be mounted only by
+//! root of the user namespace that owns it. While it is set up, it is hidden from those who are there already.
+//!
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
+mod borrow;
 mod filesystem;
 pub mod guest;
 mod handshake;
@@ -39,8 +44,9 @@ use std::path::PathBuf;
 use crate::idmap::Identity;
 use crate::oci::runtime::Spec;
 
+pub use borrow::borrow;
 pub use join::{JoinRequest, Target, join};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, fits, prepare};
 pub use view::view;
 
 /// Everything that a container's process is made of.
@@ -60,6 +66,8 @@ pub struct Bundle<'a> {
     pub init: bool,
     /// Volumes to be filled from the image.
     pub seeds: &'a [Seed],
+    /// Mounts of other containers to be shown in place of the specification's.
+    pub trees: &'a [Tree],
     /// The filter of system calls, compiled.
     pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
     /// Who we are: the ids that exist in the ancestor.
@@ -110,6 +118,15 @@ pub struct Seed {
     pub path: PathBuf,
     /// The volume's directory.
     pub volume: PathBuf,
+}
+
+/// A mount of another container, as [`borrow`] brings it.
+#[derive(Debug)]
+pub struct Tree {
+    /// The path inside.
+    pub path: PathBuf,
+    /// The mount, attached nowhere.
+    pub mount: OwnedFd,
 }
 
 /// A process of a container.

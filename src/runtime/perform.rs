@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -14,13 +14,13 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use super::filesystem::Making;
 use super::plan::{MountStep, Step, What};
 use super::root::Root;
-use super::{WindowSize, rootfs, seed, stdio};
+use super::{Tree, WindowSize, rootfs, seed, stdio};
 use crate::sys::mount::{self, Attributes, Depth};
 use crate::sys::net;
 
 /// What is known while the steps are performed.
 #[derive(Debug, Default)]
-pub(super) struct Stage {
+pub(super) struct Stage<'a> {
     root: Option<Root>,
     /// An instance of `/proc` that no image can counterfeit.
     proc: Option<OwnedFd>,
@@ -36,12 +36,14 @@ pub(super) struct Stage {
     pub(super) terminal: Option<stdio::Terminal>,
     /// How large it shall be.
     size: WindowSize,
+    /// Mounts of other containers, attached nowhere yet.
+    trees: &'a [Tree],
 }
 
-impl Stage {
+impl<'a> Stage<'a> {
     /// Begins with nothing mounted.
-    pub(super) fn new(size: WindowSize) -> Self {
-        Self { size, ..Self::default() }
+    pub(super) fn new(size: WindowSize, trees: &'a [Tree]) -> Self {
+        Self { size, trees, ..Self::default() }
     }
 
     /// Performs one step.
@@ -94,6 +96,7 @@ impl Stage {
     fn mount(&mut self, step: &MountStep) -> Result<()> {
         let tree = match &step.what {
             What::Bind { source, depth } => clone_tree(source, *depth)?,
+            What::Tree { at } => self.tree(*at)?,
             What::FileSystem { kind, source, data } => file_system(kind, source, data, step.one.set)?,
         };
         let root = self.root()?;
@@ -120,7 +123,7 @@ impl Stage {
         if is_on_proc(&target) && !PROC_FILES.iter().any(|file| step.target == Path::new(file)) {
             bail!("\"{}\" cannot be mounted because it is inside /proc", step.target.display());
         }
-        if matches!(step.what, What::Bind { .. }) {
+        if matches!(step.what, What::Bind { .. } | What::Tree { .. }) {
             for (attributes, depth) in [(step.one, Depth::One), (step.tree, Depth::Tree)] {
                 set(&tree, attributes, depth)?;
             }
@@ -148,6 +151,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Takes a mount that was brought from another container.
+    fn tree(&self, at: usize) -> Result<OwnedFd> {
+        let tree = self.trees.get(at).context("the mount was not brought along")?;
+        tree.mount.try_clone().context("copy its descriptor")
+    }
+
     fn device(&self, path: &Path) -> Result<()> {
         let tree = clone_device(path)?;
         let Some((dev, name)) = self.in_dev(path) else {
@@ -163,7 +172,7 @@ impl Stage {
     }
 
     /// Returns the container's own `/dev` and what `path` is called in it, if it is directly there.
-    fn in_dev<'a>(&'a self, path: &'a Path) -> Option<(&'a OwnedFd, &'a OsStr)> {
+    fn in_dev<'b>(&'b self, path: &'b Path) -> Option<(&'b OwnedFd, &'b OsStr)> {
         let dev = self.dev.as_ref()?;
         (path.parent() == Some(Path::new("/dev"))).then_some((dev, path.file_name()?))
     }
@@ -351,12 +360,17 @@ pub(super) fn has_unified_cgroups() -> bool {
     rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|fs| fs.f_type.cast_unsigned() == CGROUP2_SUPER_MAGIC)
 }
 
-/// Sets how likely this process is to be killed when memory is short. Lowering it takes a privilege that
-/// nobody here has; then it stays as it is.
+/// Sets how likely this process is to be killed when memory is short. Only root of the machine may lower it.
 pub(super) fn set_oom_score_adj(score: i32) -> Result<()> {
-    let path: PathBuf = "/proc/self/oom_score_adj".into();
-    match fs::write(&path, score.to_string()) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result.with_context(|| format!("write {}", path.display())),
+    let path = "/proc/self/oom_score_adj";
+    match fs::write(path, score.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let own = fs::read_to_string(path).unwrap_or_default();
+            bail!(
+                "set the OOM score to {score}: only root may lower it below this user's own, {}",
+                own.trim()
+            )
+        }
+        result => result.with_context(|| format!("write {path}")),
     }
 }

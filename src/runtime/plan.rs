@@ -62,6 +62,8 @@ pub(super) enum What {
     Bind { source: PathBuf, depth: Depth },
     /// A new instance of a file system.
     FileSystem { kind: String, source: String, data: Vec<(String, Option<String>)> },
+    /// A mount of another container, by its place among those that were brought.
+    Tree { at: usize },
 }
 
 /// What the plan must know of the machine.
@@ -119,14 +121,27 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// Decides every step, in order.
-pub(super) fn plan(spec: &Spec, rootfs: &RootFs, seeds: &[Seed], facts: Facts<'_>) -> Vec<Step> {
+pub(super) fn plan(
+    spec: &Spec,
+    rootfs: &RootFs,
+    seeds: &[Seed],
+    trees: &[&Path],
+    facts: Facts<'_>,
+) -> Vec<Step> {
     let mut steps = vec![Step::Root(rootfs.clone())];
     let linux = spec.linux().as_ref();
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     for mount in mounts {
         let target = clean(mount.destination());
         steps.extend(seeds.iter().filter(|seed| clean(&seed.path) == target).cloned().map(Step::Seed));
-        steps.extend(plan_mount(mount, target, spec, facts).map(Step::Mount));
+        match trees.iter().position(|tree| clean(tree) == target) {
+            Some(at) => {
+                let options = options::parse(mount.options().as_deref().unwrap_or_default());
+                let Options { one, tree, .. } = options;
+                steps.push(Step::Mount(MountStep { what: What::Tree { at }, target, one, tree }));
+            }
+            None => steps.extend(plan_mount(mount, target, spec, facts).map(Step::Mount)),
+        }
     }
     // Whoever binds a /dev of their own wants that one, and not one with additions.
     let own_dev = mounts.iter().any(|mount| {
@@ -183,9 +198,9 @@ fn plan_mount(mount: &Mount, target: PathBuf, spec: &Spec, facts: Facts<'_>) -> 
     let of_host = |path: &str, options| Some(bind(path.into(), Depth::Tree, target.clone(), options));
     match kind {
         // An instance of these shows the namespace of the process, and only who owns that may make one.
-        "proc" if !has_new(spec, LinuxNamespaceType::Pid) => of_host("/proc", options),
-        "sysfs" if !has_new(spec, LinuxNamespaceType::Network) => of_host("/sys", options),
-        "mqueue" if !has_new(spec, LinuxNamespaceType::Ipc) => of_host("/dev/mqueue", options),
+        "proc" if !owns(spec, LinuxNamespaceType::Pid) => of_host("/proc", options),
+        "sysfs" if !owns(spec, LinuxNamespaceType::Network) => of_host("/sys", options),
+        "mqueue" if !owns(spec, LinuxNamespaceType::Ipc) => of_host("/dev/mqueue", options),
         "cgroup" | "cgroup2" if !facts.unified_cgroups => None,
         "cgroup" | "cgroup2" if !has_new(spec, LinuxNamespaceType::Cgroup) => {
             of_host("/sys/fs/cgroup", options)
@@ -243,6 +258,21 @@ fn root_attributes(spec: &Spec) -> Vec<Step> {
     steps
 }
 
+/// Tells whether the container's user namespace owns its namespace of this kind: both are its own, or both are
+/// those of another container. One who joins two different containers mounts by binding.
+fn owns(spec: &Spec, kind: LinuxNamespaceType) -> bool {
+    let path = |kind| {
+        let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref());
+        let namespace = namespaces.unwrap_or_default().iter().find(|namespace| namespace.typ() == kind)?;
+        Some(namespace.path().as_ref())
+    };
+    match (path(kind), path(LinuxNamespaceType::User)) {
+        (Some(None), _) => true,
+        (Some(Some(kind)), Some(Some(user))) => kind.parent() == user.parent(),
+        _ => false,
+    }
+}
+
 /// Tells whether the container gets a namespace of this kind of its own.
 pub(super) fn has_new(spec: &Spec, kind: LinuxNamespaceType) -> bool {
     let namespaces =
@@ -288,7 +318,7 @@ mod tests {
     }
 
     fn steps(mounts: &str, linux: &str, facts: Facts<'_>) -> Vec<Step> {
-        plan(&spec(mounts, linux), &RootFs::Directory("/r".into()), &[], facts)
+        plan(&spec(mounts, linux), &RootFs::Directory("/r".into()), &[], &[], facts)
     }
 
     fn mounts_of(steps: &[Step]) -> Vec<String> {
@@ -390,7 +420,7 @@ mod tests {
     fn seeds_come_before_their_mount() {
         let seed = Seed { path: "/data/".into(), volume: "/v".into() };
         let spec = spec(r#"[{"destination":"/data","type":"bind","source":"/v"}]"#, "{}");
-        let made = plan(&spec, &RootFs::Directory("/r".into()), std::slice::from_ref(&seed), FACTS);
+        let made = plan(&spec, &RootFs::Directory("/r".into()), std::slice::from_ref(&seed), &[], FACTS);
         assert_eq!(made[1], Step::Seed(seed));
         assert!(matches!(made[2], Step::Mount(_)));
     }

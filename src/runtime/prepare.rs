@@ -14,8 +14,8 @@ use super::plan::{self, Facts, has_new};
 use super::root::Root;
 use super::spawn::{Enter, spawn};
 use super::stdio::Pipes;
-use super::{Bundle, Io, Process, RootFs, StartError, perform};
-use crate::idmap::{self, IdMap, Level, Range};
+use super::{Bundle, Io, Process, RootFs, StartError, UserRequest, perform};
+use crate::idmap::{self, IdMap, Identity, Level, Range};
 use crate::oci::runtime::LinuxNamespaceType;
 use crate::sys::{process, socket};
 
@@ -38,15 +38,17 @@ pub struct Prepared {
 pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
     let spec = bundle.spec;
     let process = spec.process().as_ref().context("the specification has no process")?;
-    let map = map_below(bundle)?;
+    let map = map_below(&bundle.rootfs, bundle.user, bundle.identity)?;
     let facts = Facts {
         unified_cgroups: perform::has_unified_cgroups(),
         groups: &map.gids,
         terminal: bundle.terminal.is_some(),
     };
-    let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, facts);
+    let trees: Vec<&Path> = bundle.trees.iter().map(|tree| tree.path.as_path()).collect();
+    let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, &trees, facts);
     let links = links(bundle)?;
-    let enter = if links.is_empty() { Enter::Nothing } else { Enter::Links(&links) };
+    let shares_users = !has_new(spec, LinuxNamespaceType::User);
+    let enter = if links.is_empty() { Enter::Nothing } else { Enter::Links { links: &links, shares_users } };
     let (ours, theirs) = socket::pair().context("make a socket")?;
     let (pipes, io) = Pipes::unless(bundle.terminal, bundle.stdin).context("make pipes")?;
     let body = Body {
@@ -57,9 +59,11 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         seccomp: bundle.seccomp.as_deref(),
         mode: if bundle.init { LaunchMode::Reap } else { LaunchMode::Exec },
         parent_death: ParentDeath::Kills,
+        trees: bundle.trees,
+        hidden: shares_users,
     };
     let mut given = Some((body, theirs));
-    let spawned = spawn(&enter, flags(bundle), || {
+    let spawned = spawn(&enter, flags(bundle), process.oom_score_adj(), || {
         if let Some((body, theirs)) = given.take() {
             init::run(body, &steps, theirs);
         }
@@ -68,8 +72,10 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
     drop(given);
     let (pid, pidfd) = spawned.map_err(explain)?;
     let prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io };
-    write_map(pid, "uid_map", &map.uids)?;
-    write_map(pid, "gid_map", &map.gids)?;
+    if !shares_users {
+        write_map(pid, "uid_map", &map.uids)?;
+        write_map(pid, "gid_map", &map.gids)?;
+    }
     Ok(prepared)
 }
 
@@ -104,20 +110,32 @@ impl Drop for Prepared {
     }
 }
 
+/// Tells whether a container with these files, this user and this identity can live in the user namespace of
+/// process `pid`: whether the ids there are those that it would have in one of its own.
+pub fn fits(rootfs: &RootFs, user: UserRequest<'_>, identity: &Identity, pid: i32) -> Result<bool> {
+    let wanted = map_below(rootfs, user, identity)?;
+    let is = |name: &str, ranges: &[Range]| {
+        let path = format!("/proc/{pid}/{name}");
+        let found = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        anyhow::Ok(found.split_ascii_whitespace().eq(idmap::map_lines(ranges).split_ascii_whitespace()))
+    };
+    Ok(is("uid_map", &wanted.uids)? && is("gid_map", &wanted.gids)?)
+}
+
 /// Decides the map of the container's user namespace.
-fn map_below(bundle: &Bundle<'_>) -> Result<IdMap> {
-    if bundle.identity.level != Level::Single {
-        return Ok(bundle.identity.map.identity());
+fn map_below(rootfs: &RootFs, request: UserRequest<'_>, identity: &Identity) -> Result<IdMap> {
+    if identity.level != Level::Single {
+        return Ok(identity.map.identity());
     }
     // There is one id: it is the one that the program runs as.
-    let user = match &bundle.rootfs {
+    let user = match rootfs {
         RootFs::Directory(path) => {
             let root = Root::open(path).with_context(|| format!("open {}", path.display()))?;
-            init::resolve(bundle.user, &root)?
+            init::resolve(request, &root)?
         }
         RootFs::Overlay { lower, upper, .. } => {
             let read = |path: &str| find_in_layers(std::iter::once(upper).chain(lower), Path::new(path));
-            idmap::resolve(bundle.user.text, bundle.user.groups, &read("etc/passwd")?, &read("etc/group")?)?
+            idmap::resolve(request.text, request.groups, &read("etc/passwd")?, &read("etc/group")?)?
         }
     };
     let one = |inside| vec![Range { inside, outside: 0, count: 1 }];
@@ -142,7 +160,8 @@ fn find_in_layers<'a>(layers: impl Iterator<Item = &'a PathBuf>, path: &Path) ->
 }
 
 /// The kinds of namespaces that a container may have of its own.
-const KINDS: [(LinuxNamespaceType, libc::c_int); 6] = [
+const KINDS: [(LinuxNamespaceType, libc::c_int); 7] = [
+    (LinuxNamespaceType::User, libc::CLONE_NEWUSER),
     (LinuxNamespaceType::Mount, libc::CLONE_NEWNS),
     (LinuxNamespaceType::Pid, libc::CLONE_NEWPID),
     (LinuxNamespaceType::Ipc, libc::CLONE_NEWIPC),
@@ -151,26 +170,33 @@ const KINDS: [(LinuxNamespaceType, libc::c_int); 6] = [
     (LinuxNamespaceType::Cgroup, libc::CLONE_NEWCGROUP),
 ];
 
-/// Always a user namespace of its own, and a mount namespace: the steps would change the caller's.
+/// Always a mount namespace of its own: the steps would change the caller's.
 fn flags(bundle: &Bundle<'_>) -> libc::c_int {
     KINDS
         .iter()
         .filter(|(kind, _)| has_new(bundle.spec, *kind))
-        .fold(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, |flags, (_, flag)| flags | flag)
+        .fold(libc::CLONE_NEWNS, |flags, (_, flag)| flags | flag)
 }
 
-/// Opens the namespaces that the specification names by path.
+/// Opens the namespaces that the specification names by path, the user namespace last: inside, there may be no
+/// power over the others any more.
 fn links(bundle: &Bundle<'_>) -> Result<Vec<OwnedFd>> {
     let linux = bundle.spec.linux().as_ref();
     let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
-    let mut links = Vec::new();
+    let (mut links, mut users) = (Vec::new(), Vec::new());
     for namespace in namespaces {
         let Some(path) = namespace.path() else { continue };
-        if matches!(namespace.typ(), LinuxNamespaceType::User | LinuxNamespaceType::Mount) {
-            bail!("a container has a {} namespace of its own", namespace.typ());
+        let link = File::open(path).with_context(|| format!("open {}", path.display()))?.into();
+        match namespace.typ() {
+            LinuxNamespaceType::Mount => bail!("a container has a mount namespace of its own"),
+            LinuxNamespaceType::User => users.push(link),
+            _ => links.push(link),
         }
-        links.push(File::open(path).with_context(|| format!("open {}", path.display()))?.into());
     }
+    if users.is_empty() && !has_new(bundle.spec, LinuxNamespaceType::User) {
+        bail!("a container has a user namespace, its own or that of another one");
+    }
+    links.append(&mut users);
     Ok(links)
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::process::DumpableBehavior;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
+use super::perform;
 use crate::sys::process::{self, Cloned, Parent};
 use crate::sys::socket;
 
@@ -15,7 +16,11 @@ pub(super) enum Enter<'a> {
     /// None.
     Nothing,
     /// One each, named by what opening their files in `/proc/<pid>/ns` gives.
-    Links(&'a [OwnedFd]),
+    Links {
+        links: &'a [OwnedFd],
+        /// Whether a user namespace is among them, so that the child shares it with another container.
+        shares_users: bool,
+    },
     /// Those of a process.
     Process { pidfd: BorrowedFd<'a>, kinds: ThreadNameSpaceType },
 }
@@ -24,7 +29,14 @@ pub(super) enum Enter<'a> {
 ///
 /// What enters namespaces cannot come back, and a process that enters a pid namespace is not itself in it
 /// (pid_namespaces(7)). So a process in between enters, makes the child for us, and ends.
-pub(super) fn spawn(enter: &Enter<'_>, flags: libc::c_int, child: impl FnOnce()) -> Result<(i32, OwnedFd)> {
+///
+/// With a `score`, that is how likely the child is to be killed when memory is short.
+pub(super) fn spawn(
+    enter: &Enter<'_>,
+    flags: libc::c_int,
+    score: Option<i32>,
+    child: impl FnOnce(),
+) -> Result<(i32, OwnedFd)> {
     if matches!(enter, Enter::Nothing) {
         return match process::clone(flags, Parent::Caller)? {
             Cloned::Parent { pid, pidfd } => Ok((pid.as_raw_nonzero().get(), pidfd)),
@@ -51,7 +63,7 @@ pub(super) fn spawn(enter: &Enter<'_>, flags: libc::c_int, child: impl FnOnce())
         }
         Cloned::Child => {
             drop(ours);
-            match enter_and_clone(enter, flags) {
+            match enter_and_clone(enter, flags, score) {
                 Ok(Cloned::Child) => {
                     drop(theirs);
                     child();
@@ -72,20 +84,26 @@ pub(super) fn spawn(enter: &Enter<'_>, flags: libc::c_int, child: impl FnOnce())
     }
 }
 
-fn enter_and_clone(enter: &Enter<'_>, flags: libc::c_int) -> Result<Cloned> {
+fn enter_and_clone(enter: &Enter<'_>, flags: libc::c_int, score: Option<i32>) -> Result<Cloned> {
+    if let Some(score) = score {
+        // The child inherits it; hidden, neither of us could write the file.
+        perform::set_oom_score_adj(score)?;
+    }
     // From the moment we are inside, processes there might look into us.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context("hide from the container")?;
     match enter {
         Enter::Nothing => {}
-        Enter::Links(links) => {
+        Enter::Links { links, shares_users } => {
             for link in *links {
                 rustix::thread::move_into_link_name_space(link.as_fd(), None::<LinkNameSpaceType>)
                     .context("enter a namespace")?;
             }
-            // Nobody inside has power over the user namespace that comes next, and its map is written
-            // through files that belong to root while this is switched off.
-            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).context("show")?;
+            if !shares_users {
+                // Nobody inside has power over the user namespace that comes next, and its map is written
+                // through files that belong to root while this is switched off.
+                rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).context("show")?;
+            }
         }
         Enter::Process { pidfd, kinds } => {
             rustix::thread::move_into_thread_name_spaces(*pidfd, *kinds).context("enter the container")?;

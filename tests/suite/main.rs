@@ -14,6 +14,7 @@ mod archive;
 mod check;
 mod cli;
 mod commit;
+mod context;
 mod cp;
 mod crash;
 mod df;
@@ -49,6 +50,7 @@ mod run;
 mod scale;
 mod search;
 mod security;
+mod sharing;
 mod tcp;
 mod tty;
 mod udp;
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         ("tcp", tcp::TESTS),
         ("tty", tty::TESTS),
         ("security", security::TESTS),
+        ("sharing", sharing::TESTS),
         ("network", network::TESTS),
         ("live", live::TESTS),
         ("router", router::TESTS),
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         ("volumes", volumes::TESTS),
         ("levels", levels::TESTS),
         ("hostile", hostile::TESTS),
+        ("context", context::TESTS),
         ("crash", crash::TESTS),
         ("race", race::TESTS),
         ("scale", scale::TESTS),

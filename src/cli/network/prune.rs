@@ -13,7 +13,7 @@ use crate::cli::report::response;
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
 use crate::container;
-use crate::store::Subject;
+use crate::store::{Store, Subject};
 
 /// `network prune`
 pub(in crate::cli) const SPEC: Spec = Spec {
@@ -51,6 +51,15 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
             return Ok(1);
         }
     }
+    let removed = prune(&filters, store)?;
+    if !removed.is_empty() {
+        Session::print(&format!("Deleted Networks:\n{}\n\n", removed.join("\n")))?;
+    }
+    Ok(0)
+}
+
+/// Removes the networks that nothing uses and that fit the filters, and returns their names.
+pub(in crate::cli) fn prune(filters: &Filters, store: &Store) -> Result<Vec<String>> {
     let mut until = None;
     for value in filters.values("until") {
         until = Some(moment::read(value, Timestamp::now()).map_err(|_| Filters::invalid("until", value))?);
@@ -72,8 +81,5 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
         }
     }
     store.note_prune(Subject::Network, 0);
-    if !removed.is_empty() {
-        Session::print(&format!("Deleted Networks:\n{}\n\n", removed.join("\n")))?;
-    }
-    Ok(0)
+    Ok(removed)
 }

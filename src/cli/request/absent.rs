@@ -3,17 +3,12 @@
 use crate::cli::grammar::Absent;
 
 const CGROUP: &str = "resource limits need a delegated cgroup, which coracle does not make yet";
-const WINDOWS: &str = "it is for containers of Windows";
-const NAMESPACE: &str = "a namespace cannot be shared yet";
 
 /// The table.
 pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("blkio-weight", CGROUP, &["0"]),
     value("blkio-weight-device", CGROUP, &[]),
     value("cgroup-parent", CGROUP, &[""]),
-    value("cgroupns", NAMESPACE, &["", "private"]),
-    value("cpu-count", WINDOWS, &["0"]),
-    value("cpu-percent", WINDOWS, &["0"]),
     value("cpu-period", CGROUP, &["0"]),
     value("cpu-quota", CGROUP, &["0"]),
     value("cpu-rt-period", CGROUP, &["0"]),
@@ -28,26 +23,13 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
     value("device-write-bps", CGROUP, &[]),
     value("device-write-iops", CGROUP, &[]),
     value("gpus", "devices of vendors are not looked up yet; name them with --device", &[]),
-    value("io-maxbandwidth", WINDOWS, &["0"]),
-    value("io-maxiops", WINDOWS, &["0"]),
-    value("ipc", NAMESPACE, &["", "private"]),
-    value("isolation", WINDOWS, &["", "default"]),
-    value("kernel-memory", CGROUP, &["0"]),
     Absent { short: Some('m'), ..value("memory", CGROUP, &["0"]) },
     value("memory-reservation", CGROUP, &["0"]),
     value("memory-swap", CGROUP, &["0"]),
     value("memory-swappiness", CGROUP, &["-1"]),
     switch("oom-kill-disable", CGROUP),
-    value("oom-score-adj", "the score is not set yet", &["0"]),
-    value("pid", NAMESPACE, &["", "private"]),
     value("pids-limit", CGROUP, &["0", "-1"]),
-    value("runtime", "there is only coracle's own", &["", "coracle", "runc"]),
-    value("storage-opt", "the file system of the store sets the limits", &[]),
     switch("use-api-socket", "there is no API socket yet"),
-    value("userns", "every container has a user namespace of its own", &[""]),
-    value("uts", NAMESPACE, &["", "private"]),
-    value("volume-driver", "volumes are local directories", &["", "local"]),
-    value("volumes-from", "name the volumes with -v", &[]),
 ];
 
 /// The flags of `update` that change limits.

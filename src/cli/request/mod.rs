@@ -4,6 +4,7 @@ mod absent;
 mod mount;
 mod network;
 pub(super) mod port;
+mod sharing;
 mod value;
 mod variables;
 
@@ -21,6 +22,7 @@ use crate::container::{Attach, CreateRequest, Healthcheck, Ulimit};
 pub(super) use absent::{ABSENT, LIMITS};
 use network::NetworkFlags;
 pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
+use sharing::SharingFlags;
 pub(super) use value::{detach_keys, restart as restart_policy};
 pub(super) use variables::{environment, parse_env};
 
@@ -113,6 +115,8 @@ pub(super) struct ContainerFlags {
     name: Option<String>,
     #[command(flatten)]
     network: NetworkFlags,
+    #[command(flatten)]
+    sharing: SharingFlags,
     /// Run no health check
     #[arg(long)]
     no_healthcheck: bool,
@@ -207,6 +211,7 @@ impl ContainerFlags {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
         }
         let networking = self.network.read()?;
+        let sharing = self.sharing.read()?;
         Ok(CreateRequest {
             image_name: self.image.clone(),
             name: self.name.clone().filter(|name| !name.is_empty()),
@@ -259,6 +264,10 @@ impl ContainerFlags {
             dns: networking.dns,
             dns_search: networking.dns_search,
             dns_options: networking.dns_options,
+            sharing,
+            volumes_from: self.sharing.volumes_from.clone(),
+            volume_driver: self.sharing.volume_driver.clone().unwrap_or_default(),
+            oom_score_adj: self.sharing.oom_score_adj()?,
             auto_remove: self.rm,
             cidfile: self.cidfile.clone().unwrap_or_default(),
             log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,

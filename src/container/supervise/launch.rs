@@ -6,12 +6,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::container::config::{ContainerConfig, MountSource, NetworkMode};
-use crate::container::dir::{Alive, ContainerDir};
+use super::join::{self, Joined};
+
+use crate::container::config::{ContainerConfig, MountSource};
+use crate::container::dir::ContainerDir;
 use crate::container::spec::{self, Places};
-use crate::container::status::{self, Status};
 use crate::container::{filter, link, start};
 use crate::idmap::Identity;
 use crate::oci::runtime::Mount;
@@ -53,10 +54,13 @@ impl Launch<'_> {
     /// tells that it has never run, so that empty volumes are filled from the image.
     pub(super) fn prepare(&self, window: Option<(u16, u16)>, first: bool) -> Result<Launched> {
         let config = self.config;
-        let (network, netns) = self.network()?;
+        let rootfs = self.rootfs()?;
+        let Joined { network, namespaces, trees } =
+            join::join(self.store, self.dir, config, &rootfs, self.identity)?;
         let places = Places {
             network,
-            netns,
+            joined: namespaces,
+            host_queues: Path::new("/dev/mqueue").exists(),
             volumes: self.store.volumes(),
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
@@ -69,7 +73,6 @@ impl Launch<'_> {
             config.process.env.splice(0..0, linked);
             spec::build(&config, &places)?
         };
-        let rootfs = self.rootfs()?;
         let (seeds, locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
         let (rows, columns) = window.unwrap_or((0, 0));
         let bundle = Bundle {
@@ -80,30 +83,11 @@ impl Launch<'_> {
             stdin: config.process.open_stdin,
             init: config.init,
             seeds: &seeds,
+            trees: &trees,
             seccomp: filter::of(config, config.privileged)?,
             identity: self.identity,
         };
         Ok(Launched { prepared: runtime::prepare(&bundle)?, _locks: locks })
-    }
-
-    /// Finds whose network it is: the directory with its files, and the namespace if that is another's.
-    fn network(&self) -> Result<(PathBuf, Option<PathBuf>)> {
-        let NetworkMode::Container(id) = &self.config.network else {
-            return Ok((self.dir.path().to_owned(), None));
-        };
-        let other = ContainerDir::new(self.store, id);
-        if !other.exists() {
-            bail!("No such container: {id}");
-        }
-        match status::observe_and_mend(&other)? {
-            Status::Running(Alive { init: Some(init), .. }) if init.lives() => {
-                Ok((other.path().to_owned(), Some(PathBuf::from(format!("/proc/{}/ns/net", init.pid)))))
-            }
-            Status::Restarting(_) => {
-                bail!("Container {id} is restarting, wait until the container is running")
-            }
-            _ => bail!("cannot join network namespace of a non running container: {id}"),
-        }
     }
 
     fn rootfs(&self) -> Result<RootFs> {
@@ -154,8 +138,13 @@ pub(in crate::container) fn view(
     identity: &Identity,
 ) -> Result<OwnedFd> {
     let launch = Launch { store, dir, config, identity };
-    let places =
-        Places { network: dir.path().to_owned(), netns: None, volumes: store.volumes(), devices: Vec::new() };
+    let places = Places {
+        network: dir.path().to_owned(),
+        joined: Vec::new(),
+        host_queues: false,
+        volumes: store.volumes(),
+        devices: Vec::new(),
+    };
     // What is in memory while it runs is not there now.
     let files = ContainerConfig { tmpfs: BTreeMap::new(), devices: Vec::new(), ..config.clone() };
     let mut spec = spec::build(&files, &places)?;

@@ -25,6 +25,7 @@
 mod client;
 mod health;
 mod hold;
+mod join;
 mod launch;
 mod network;
 mod restart;

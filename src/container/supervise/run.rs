@@ -23,7 +23,7 @@ use crate::container::log::{Bounds, Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
-use crate::container::{event, name, remove, signal};
+use crate::container::{event, name, remove, signal, strays};
 use crate::idmap::{Ancestor, Identity};
 use crate::network::Router;
 use crate::runtime::Process;
@@ -294,6 +294,11 @@ impl Supervisor {
         }
         let Some(process) = self.process.take() else { return Ok(None) };
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
+        if !self.config.sharing.dies_as_one()
+            && let Err(error) = strays::kill(&self.config.id)
+        {
+            eprintln!("supervisor: {error:#}");
+        }
         self.kill_at = None;
         self.checks = None;
         self.frozen = None;

@@ -1,0 +1,286 @@
+//! `context`: where commands go. There is one place, this machine, and it is called `default`.
+
+use anyhow::Result;
+use clap::{Args, FromArgMatches};
+use serde_json::{Value, json};
+
+use super::format::template::Shapes;
+use super::format::{List, Row};
+use super::format::{parse, parsing_error};
+use super::grammar::{Arity, Rules};
+use super::inspect::pretty;
+use super::report::coded;
+use super::session::Session;
+use super::tree::Spec;
+use crate::oci::Digest;
+
+const fn rules(arity: Arity) -> Rules {
+    Rules { arity, interspersed: true, absent: &[] }
+}
+
+/// `context ls`
+pub(super) const LS: Spec = Spec {
+    paths: &["context ls", "context list"],
+    about: "List contexts",
+    usage: "[OPTIONS]",
+    rules: rules(Arity::None),
+    define: LsArgs::augment_args,
+    run: |matches, session| ls(&LsArgs::from_arg_matches(matches)?, session),
+};
+
+/// `context show`
+pub(super) const SHOW: Spec = Spec {
+    paths: &["context show"],
+    about: "Print the name of the current context",
+    usage: "",
+    rules: rules(Arity::None),
+    define: |command| command,
+    run: |_, _| Session::print("default\n").map(|()| 0),
+};
+
+/// `context inspect`
+pub(super) const INSPECT: Spec = Spec {
+    paths: &["context inspect"],
+    about: "Display detailed information on one or more contexts",
+    usage: "[OPTIONS] [CONTEXT] [CONTEXT...]",
+    rules: rules(Arity::AtLeast(0)),
+    define: InspectArgs::augment_args,
+    run: |matches, session| inspect(&InspectArgs::from_arg_matches(matches)?, session),
+};
+
+/// `context use`
+pub(super) const USE: Spec = Spec {
+    paths: &["context use"],
+    about: "Set the current context",
+    usage: "CONTEXT",
+    rules: rules(Arity::Exactly(1)),
+    define: NameArgs::augment_args,
+    run: |matches, session| {
+        let name = NameArgs::from_arg_matches(matches)?.context;
+        known(&name, session)?;
+        Session::print("default\n")?;
+        Session::note("Current context is now \"default\"");
+        Ok(0)
+    },
+};
+
+/// `context create`
+pub(super) const CREATE: Spec = Spec {
+    paths: &["context create"],
+    about: "Create a context, which there can be no second one of",
+    usage: "[OPTIONS] CONTEXT",
+    rules: rules(Arity::Exactly(1)),
+    define: CreateArgs::augment_args,
+    run: |matches, _| {
+        let args = CreateArgs::from_arg_matches(matches)?;
+        Err(create(&args.context))
+    },
+};
+
+/// `context rm`
+pub(super) const RM: Spec = Spec {
+    paths: &["context rm", "context remove"],
+    about: "Remove one or more contexts",
+    usage: "[OPTIONS] CONTEXT [CONTEXT...]",
+    rules: rules(Arity::AtLeast(1)),
+    define: RmArgs::augment_args,
+    run: |matches, _| {
+        let args = RmArgs::from_arg_matches(matches)?;
+        let errors: Vec<String> = args.contexts.iter().filter_map(|name| remove(name, args.force)).collect();
+        if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
+    },
+};
+
+#[derive(Debug, Args)]
+struct LsArgs {
+    /// Format of the output: table, table TEMPLATE, json, or a Go template
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Show names only
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// Format of the output: json, or a Go template
+    #[arg(long, short, value_name = "string")]
+    format: Option<String>,
+    /// Contexts
+    #[arg(value_name = "CONTEXT")]
+    contexts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct NameArgs {
+    /// Context
+    #[arg(value_name = "CONTEXT")]
+    context: String,
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Description of the context
+    #[arg(long, value_name = "string")]
+    description: Option<String>,
+    /// Endpoint
+    #[arg(long, value_name = "stringToString")]
+    docker: Option<String>,
+    /// Context to copy
+    #[arg(long, value_name = "string")]
+    from: Option<String>,
+    /// Context
+    #[arg(value_name = "CONTEXT")]
+    context: String,
+}
+
+#[derive(Debug, Args)]
+struct RmArgs {
+    /// Say nothing of those that do not exist
+    #[arg(long, short)]
+    force: bool,
+    /// Contexts
+    #[arg(value_name = "CONTEXT")]
+    contexts: Vec<String>,
+}
+
+const LIST: List = List {
+    heads: &[
+        ("Name", "NAME"),
+        ("Description", "DESCRIPTION"),
+        ("DockerEndpoint", "DOCKER ENDPOINT"),
+        ("Error", "ERROR"),
+        ("Current", "CURRENT"),
+    ],
+    type_name: "*formatter.clientContextContext",
+};
+
+/// Where an API socket of this user's would be.
+fn endpoint(session: &Session) -> Result<String> {
+    Ok(format!("unix://{}", session.settings()?.runtime.join("docker.sock").display()))
+}
+
+fn ls(args: &LsArgs, session: &Session) -> Result<u8> {
+    if args.quiet {
+        return Session::print("default\n").map(|()| 0);
+    }
+    let format = args.format.as_deref().unwrap_or_default();
+    let is_table = matches!(format, "" | "table") || format.starts_with("table ");
+    let fields = json!({
+        "Name": if is_table { "default *" } else { "default" },
+        "Description": "This machine, without a daemon",
+        "DockerEndpoint": endpoint(session)?,
+        "Current": true,
+        "Error": "",
+        "ContextType": "moby",
+    });
+    let row = Row { fields: fields.as_object().cloned().unwrap_or_default(), ..Row::default() };
+    let default = "table {{.Name}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}";
+    let format = if matches!(format, "" | "table") { default } else { format };
+    Session::print(&LIST.render(format, &[row])?)?;
+    Ok(0)
+}
+
+fn inspect(args: &InspectArgs, session: &Session) -> Result<u8> {
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    let names = if args.contexts.is_empty() { vec!["default".to_owned()] } else { args.contexts.clone() };
+    for name in names {
+        match known(&name, session) {
+            Ok(()) => found.push(json!({
+                "Name": "default",
+                "Metadata": {},
+                "Endpoints": { "docker": { "Host": endpoint(session)?, "SkipTLSVerify": false } },
+                "TLSMaterial": {},
+                "Storage": { "MetadataPath": "<IN MEMORY>", "TLSPath": "<IN MEMORY>" },
+            })),
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    let text = match args.format.as_deref() {
+        None | Some("") => format!("{}\n", escape(&pretty(&found)?)),
+        Some("json") => format!("{}\n", escape(&Value::Array(found).to_string())),
+        Some(format) => {
+            let template = parse(format).map_err(|error| coded(64, format!("{error:#}")))?;
+            let shapes = Shapes {
+                maps: &["Endpoints", "Metadata", "TLSMaterial"],
+                lists: &[],
+                free: &[],
+                type_name: None,
+            };
+            let mut text = String::new();
+            for value in &found {
+                text.push_str(&template.render(value, &shapes).map_err(parsing_error)?);
+                text.push('\n');
+            }
+            text
+        }
+    };
+    Session::print(&text)?;
+    if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
+}
+
+/// Writes what Go's JSON has no plain characters for.
+fn escape(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e")
+}
+
+/// Refuses a name that is not that of the one context, as Docker does one it has no file of.
+fn known(name: &str, session: &Session) -> Result<()> {
+    if name == "default" {
+        return Ok(());
+    }
+    let digest = Digest::of(name.as_bytes()).to_string();
+    let file = digest.strip_prefix("sha256:").unwrap_or(&digest);
+    let dir = session.settings()?.docker_config.join("contexts/meta").join(file);
+    Err(coded(
+        1,
+        format!(
+            "context \"{name}\": context not found: open {}: no such file or directory",
+            dir.join("meta.json").display()
+        ),
+    ))
+}
+
+fn create(name: &str) -> anyhow::Error {
+    let mut letters = name.bytes();
+    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.len() > 1
+        && letters.all(|c| c.is_ascii_alphanumeric() || b"_.+-".contains(&c));
+    coded(
+        1,
+        if name == "default" {
+            "\"default\" is a reserved context name".to_owned()
+        } else if is_name {
+            format!("cannot create context \"{name}\": there is no daemon to reach, and so no other context")
+        } else {
+            format!(
+                "context name \"{name}\" is invalid, names are validated against regexp \
+                 \"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$\""
+            )
+        },
+    )
+}
+
+/// Returns why a context is not removed; none is.
+fn remove(name: &str, force: bool) -> Option<String> {
+    if name == "default" {
+        return Some("default: context \"default\" cannot be removed".to_owned());
+    }
+    (!force).then(|| format!("context \"{name}\" does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_in_dockers_words() {
+        assert_eq!(create("default").to_string(), "\"default\" is a reserved context name");
+        assert!(create("x").to_string().starts_with("context name \"x\" is invalid"));
+        assert!(create("there").to_string().contains("no daemon"));
+        assert_eq!(remove("nope", false).unwrap(), "context \"nope\" does not exist");
+        assert_eq!(remove("nope", true), None);
+        assert!(remove("default", true).is_some());
+    }
+}

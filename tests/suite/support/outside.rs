@@ -42,6 +42,8 @@ impl Outside {
             format!("nsenter -t {host} -n ip route add default via {WORLD}"),
             format!("nsenter -t {host} -n ip route add default via 2001:db8::1"),
             format!("nsenter -t {host} -n sysctl -qw net.ipv4.ping_group_range=0\\ 2147483647"),
+            // What it is not asked for it takes in silence, also where this machine forwards packets.
+            format!("nsenter -t {world} -n sysctl -qw net.ipv4.ip_forward=0"),
             format!("nsenter -t {world} -n ip addr add {WORLD}/24 dev down0"),
             format!("nsenter -t {world} -n ip addr add 2001:db8::1/64 dev down0 nodad"),
             format!("nsenter -t {world} -n ip link set lo up"),

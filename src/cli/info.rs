@@ -203,9 +203,21 @@ fn text(facts: &Value) -> String {
         ("Logging Driver", word("LoggingDriver")),
         ("Cgroup Driver", word("CgroupDriver")),
         ("Cgroup Version", word("CgroupVersion")),
-        ("Default Runtime", word("DefaultRuntime")),
-        ("Init Binary", word("InitBinary")),
     ] {
+        let _ = writeln!(out, " {name}: {value}");
+    }
+    let plugins = |kind: &str| {
+        let names = facts["Plugins"][kind].as_array().into_iter().flatten();
+        names.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let _ = writeln!(
+        out,
+        " Plugins:\n  Volume: {}\n  Network: {}\n  Log: {}",
+        plugins("Volume"),
+        plugins("Network"),
+        plugins("Log")
+    );
+    for (name, value) in [("Default Runtime", word("DefaultRuntime")), ("Init Binary", word("InitBinary"))] {
         let _ = writeln!(out, " {name}: {value}");
     }
     out.push_str(" Security Options:\n");

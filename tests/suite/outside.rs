@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = tests![
     refused_is_refused,
     echo_requests_are_answered,
     published_ports_show_the_clients_address,
+    published_ports_show_it_in_ipv6_too,
     an_internal_network_is_not_published,
     subnets_avoid_the_hosts_routes,
     the_hosts_loopback_is_out_of_reach,
@@ -68,6 +69,31 @@ fn published_ports_show_the_clients_address() {
     let log = sandbox.run(["logs", "web"]);
     let all = format!("{}{}", log.text(), log.error_text());
     assert!(all.contains(WORLD), "{all}");
+}
+
+fn published_ports_show_it_in_ipv6_too() {
+    let (outside, sandbox) = Outside::new();
+    let sandbox = sandbox.busybox();
+    sandbox.run(["network", "create", "--ipv6", "six"]).success();
+    let flags = ["run", "-d", "--name", "web", "-p", "8000:80", "--network", "six"];
+    sandbox
+        .run(flags.iter().chain(&["busybox", "nc", "-ll", "-p", "80", "-e", "sh", "-c", "netstat -tn"]))
+        .success();
+    let client = outside.world();
+    let hear = move |to: &'static str| {
+        within(client, move || {
+            let mut text = String::new();
+            let Ok(mut stream) = TcpStream::connect(to) else { return (String::new(), text) };
+            let own = stream.local_addr().unwrap().to_string().replace(['[', ']'], "");
+            let _ = stream.read_to_string(&mut text);
+            (own, text)
+        })
+    };
+    for to in ["[2001:db8::2]:8000", "192.0.2.2:8000"] {
+        wait_until("an answer", || !hear(to).1.is_empty());
+        let (own, text) = hear(to);
+        assert!(text.contains(&own), "{own}\n{text}");
+    }
 }
 
 fn an_internal_network_is_not_published() {

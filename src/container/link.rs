@@ -3,12 +3,15 @@
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
 
 use anyhow::{Result, bail};
 
 use super::config::{Attachment, ContainerConfig};
 use super::dir::ContainerDir;
 use super::name;
+use super::protocol::Request;
+use super::start::send_request;
 use super::status::{Status, observe_and_mend};
 use crate::network::Network;
 use crate::store::Store;
@@ -62,23 +65,35 @@ pub fn unlink(store: &Store, text: &str) -> Result<()> {
     dir.put_attachments(&attachments)
 }
 
-/// Returns the lines that links on the default network put into `/etc/hosts`: the linked containers must run.
+/// Returns the lines that links on the default network put into `/etc/hosts`. To start, a container needs those
+/// that it is linked to; later one that is away has no line.
 pub(super) fn lines(
     store: &Store,
     config: &ContainerConfig,
     attachment: &Attachment,
     network: &Network,
+    starts: bool,
 ) -> Result<Vec<(IpAddr, String)>> {
     let mut lines = Vec::new();
     for link in attachment.links.iter().filter(|_| network.name == "bridge") {
-        let (dir, alias) = linked(store, link)?;
+        let (dir, alias) = match linked(store, link) {
+            Err(error) if starts => return Err(error),
+            Err(_) => continue,
+            Ok(found) => found,
+        };
         let name = name::of(store, dir.id()).unwrap_or_default();
         let Status::Running(alive) = observe_and_mend(&dir)? else {
-            let own = name::of(store, &config.id).unwrap_or_default();
-            bail!("Cannot link to a non running container: /{name} AS /{own}/{alias}");
+            if starts {
+                let own = name::of(store, &config.id).unwrap_or_default();
+                bail!("Cannot link to a non running container: /{name} AS /{own}/{alias}");
+            }
+            continue;
         };
         let Some(there) = alive.networks.iter().find(|it| it.endpoint.network_id == network.id) else {
-            bail!("Cannot link to /{name}, as it does not belong to the default network");
+            if starts {
+                bail!("Cannot link to /{name}, as it does not belong to the default network");
+            }
+            continue;
         };
         let mut words = vec![alias];
         for word in [dir.config()?.hostname, name] {
@@ -91,7 +106,21 @@ pub(super) fn lines(
     Ok(lines)
 }
 
-/// Returns the variables of a container that has links on the default network. The linked containers must run.
+/// Tells containers that link to this one, whose supervisors have to write its new address down. Nobody waits for
+/// that: one that has just ended needs it no more.
+pub(super) fn announce(store: &Store, ids: &[String]) {
+    for id in ids {
+        let dir = ContainerDir::new(store, id);
+        let told = dir
+            .socket(store)
+            .and_then(|socket| send_request(&UnixStream::connect(socket.path())?, &Request::Refresh));
+        if let Err(error) = told {
+            eprintln!("supervisor: tell container {} of its link: {error:#}", dir.short_id());
+        }
+    }
+}
+
+/// Returns the variables of a container that has links on the default network, to containers that run.
 pub(super) fn variables(
     store: &Store,
     config: &ContainerConfig,
@@ -100,7 +129,7 @@ pub(super) fn variables(
     let mut all = Vec::new();
     let links = attachments.iter().filter(|it| it.network == "bridge").flat_map(|it| &it.links);
     for link in links {
-        let (dir, alias) = linked(store, link)?;
+        let Ok((dir, alias)) = linked(store, link) else { continue };
         let Status::Running(alive) = observe_and_mend(&dir)? else { continue };
         let there = alive.networks.iter().find(|it| it.endpoint.network == "bridge");
         let Some((address, _)) = there.and_then(|it| it.endpoint.ip) else { continue };

@@ -77,7 +77,7 @@ pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
         event::note_named(store, &config, &wanted, "rename", &[("oldName", format!("/{present}"))]);
     }
     if dir.is_alive()?
-        && let Err(error) = super::control::have_done(store, dir, &Request::Renamed)
+        && let Err(error) = super::control::have_done(store, dir, &Request::Refresh)
         && dir.is_alive()?
     {
         return Err(error.context("tell the container's networks its new name"));

@@ -177,6 +177,16 @@ pub(super) fn is_of(attachment: &Attachment, id: &str, name: &str) -> bool {
     if attachment.id.is_empty() { attachment.network == name } else { attachment.id == id }
 }
 
+/// The option of an endpoint that names the device in the container.
+const INTERFACE: &str = "com.docker.network.endpoint.ifname";
+
+/// Tells whether the kernel takes a name for a device (`dev_valid_name`), and it is none of its own.
+fn is_device_name(name: &str) -> bool {
+    (1..16).contains(&name.len())
+        && !matches!(name, "." | ".." | "lo" | "all" | "default")
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%'))
+}
+
 /// Refuses what a container cannot be in a network.
 pub(super) fn check(attachment: &Attachment, network: &Network) -> Result<()> {
     let mut complaints = Vec::new();
@@ -191,6 +201,11 @@ pub(super) fn check(attachment: &Attachment, network: &Network) -> Result<()> {
     }
     if network.name == "bridge" && !attachment.aliases.is_empty() {
         complaints.push("network-scoped aliases are only supported for user-defined networks".to_owned());
+    }
+    if let Some(name) = attachment.driver_opts.get(INTERFACE)
+        && !is_device_name(name)
+    {
+        complaints.push(format!("invalid value for {INTERFACE}: {name:?} is not a name for a device"));
     }
     if !attachment.link_local_ips.is_empty() {
         complaints
@@ -237,17 +252,16 @@ pub(super) fn endpoint_request(
     config: &ContainerConfig,
     attachment: &Attachment,
     default_route: bool,
-) -> Result<EndpointRequest> {
+) -> EndpointRequest {
     let mut links = Vec::new();
-    let network = attachment.network.as_str();
     for text in &attachment.links {
         let (container, alias) = link::parts(text);
+        // One that is not there may come to be later, where names are those of the network.
         let found = link::linked(store, text).map(|(dir, _)| dir.id().to_owned());
-        // Where names are those of the network, one may come to be later.
-        links.push((alias, if network == "bridge" { found? } else { found.unwrap_or(container) }));
+        links.push((alias, found.unwrap_or(container)));
     }
-    Ok(EndpointRequest {
-        interface: None,
+    EndpointRequest {
+        interface: attachment.driver_opts.get(INTERFACE).cloned(),
         ip: attachment.ip,
         ip6: attachment.ip6,
         mac: attachment.mac,
@@ -256,7 +270,7 @@ pub(super) fn endpoint_request(
         default_route,
         links,
         dns: config.dns.clone(),
-    })
+    }
 }
 
 /// Returns every name of a container in a network: its own, its aliases, its short id, its host name.
@@ -319,6 +333,11 @@ mod tests {
         );
         let wish = Attachment { ip: Some("10.1.0.9".parse().unwrap()), ..attachment };
         check(&wish, &web).unwrap();
+        let (mut named, _) = network("web", false, 0);
+        named.driver_opts.insert(INTERFACE.to_owned(), "up/down".to_owned());
+        assert!(check(&named, &web).unwrap_err().to_string().contains("not a name for a device"));
+        named.driver_opts.insert(INTERFACE.to_owned(), "up0".to_owned());
+        check(&named, &web).unwrap();
         let (_, bridge) = network("bridge", false, 0);
         assert!(
             check(&wish, &bridge)

@@ -82,8 +82,9 @@ pub(super) enum Request {
     Connect(Box<Attachment>),
     /// Get out of the network with this id; answered by [`Event::Done`].
     Disconnect { network: String },
-    /// The container has another name; answered by [`Event::Done`].
-    Renamed,
+    /// The container has another name, or one that it is linked to another address; answered by
+    /// [`Event::Done`].
+    Refresh,
 }
 
 /// Which streams a client carries.

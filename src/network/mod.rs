@@ -27,12 +27,16 @@
 //! Supervisors also hold a descriptor of `R`, so when the router dies, bridges and veths stay; the supervisors
 //! start another router in the same `R` and repeat what they have.
 //!
+//! Where the kernel has no packet rules for this user, there is no router, and containers of the default network
+//! have a [`Pasta`] each.
+//!
 //! What a network is to be ([`Network`]) is a record of the store, written once.
 
 mod client;
 mod control;
 mod create;
 mod find;
+mod pasta;
 mod pool;
 pub mod protocol;
 mod record;
@@ -44,6 +48,7 @@ use crate::store::{Store, Subject};
 pub use client::Router;
 pub use create::{Request as CreateRequest, SubnetRequest, create, default};
 pub use find::{FindError, Found, HOST, NONE, Predefined, exists, find, list};
+pub use pasta::{Pasta, Request as PastaRequest};
 pub use record::{Cidr, Driver, Mac, Network, ParseError, Subnet};
 pub use remove::{lock, remove};
 

@@ -209,6 +209,9 @@ pub struct Endpoint {
     pub names: Vec<String>,
     /// The nameserver to write into `resolv.conf`.
     pub dns: IpAddr,
+    /// The containers there that have links to this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked_by: Vec<String>,
 }
 
 /// A port of a container that the host has, at one address.

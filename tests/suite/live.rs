@@ -149,6 +149,17 @@ fn links_follow_a_new_name() {
     sandbox.run(["restart", "-t", "0", "web"]).success();
     sandbox.run(["exec", "web", "cat", "/etc/hosts"]).success().stdout_contains("\tstore ");
     sandbox.run(["exec", "web", "ping", "-c", "1", "-W", "5", "store"]).success();
+    // Another address of the linked container is written down, and none while it is away.
+    let lines = || {
+        let text = sandbox.run(["exec", "web", "cat", "/etc/hosts"]).success().text();
+        text.lines().filter(|line| line.contains("\tstore ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = lines();
+    sandbox.run(["restart", "-t", "0", "base"]).success();
+    wait_until("the new address", || lines() != before && lines().len() == 1);
+    sandbox.run(["exec", "web", "ping", "-c", "1", "-W", "5", "store"]).success();
+    sandbox.run(["rm", "-f", "base"]).success();
+    sandbox.run(["exec", "web", "true"]).success();
     // On a network of the user's, a link may be to what comes later.
     sandbox.run(["network", "create", "net"]).success();
     idle(&sandbox, "early", &["--network", "net", "--link", "late:store"]);

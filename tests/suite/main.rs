@@ -37,6 +37,7 @@ mod logs;
 mod manifest;
 mod network;
 mod outside;
+mod pasta;
 mod pause;
 mod ports;
 mod prune;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         ("outside", outside::TESTS),
         ("dns", dns::TESTS),
         ("udp", udp::TESTS),
+        ("pasta", pasta::TESTS),
         ("volumes", volumes::TESTS),
         ("levels", levels::TESTS),
         ("hostile", hostile::TESTS),

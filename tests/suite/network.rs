@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     networks_are_kept_apart,
     an_internal_network_leads_nowhere,
     static_addresses_are_given_once,
+    a_device_has_the_name_asked_for,
     connects_and_disconnects_a_running_container,
     connects_a_stopped_container,
     several_networks_at_once,
@@ -345,6 +346,19 @@ fn static_addresses_are_given_once() {
         .stderr_contains("user specified IP address is supported on user defined networks only");
     sandbox.run(["rm", "-f", "aa"]).success();
     sandbox.run(["run", "--rm", "--network", "net", "--ip", "10.231.9.77", "busybox", "true"]).success();
+}
+
+fn a_device_has_the_name_asked_for() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["network", "create", "net"]).success();
+    let wish = |name: &str| format!("name=net,driver-opt=com.docker.network.endpoint.ifname={name}");
+    let run = |name: &str, words: &[&str]| {
+        let wish = wish(name);
+        let line = ["run", "--rm", "--network", &wish, "busybox"];
+        sandbox.run(line.iter().chain(words))
+    };
+    run("up0", &["ls", "/sys/class/net"]).stdout("lo\nup0\n").success();
+    run("a/b", &["true"]).code(125).stderr_contains("\"a/b\" is not a name for a device");
 }
 
 fn connects_and_disconnects_a_running_container() {

@@ -66,9 +66,10 @@ fn published_ports_show_the_clients_address() {
                 && text.contains(" 404 ")
         })
     });
-    let log = sandbox.run(["logs", "web"]);
-    let all = format!("{}{}", log.text(), log.error_text());
-    assert!(all.contains(WORLD), "{all}");
+    wait_until("the client's address in the log", || {
+        let log = sandbox.run(["logs", "web"]);
+        format!("{}{}", log.text(), log.error_text()).contains(WORLD)
+    });
 }
 
 fn published_ports_show_it_in_ipv6_too() {

@@ -282,6 +282,7 @@ mod tests {
             gateway6: None,
             names: vec!["a".into()],
             dns: "10.1.0.1".parse().unwrap(),
+            linked_by: Vec::new(),
         };
         let port = |ip: &str| PublishedPort {
             container_port: 80,

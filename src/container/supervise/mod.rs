@@ -23,6 +23,7 @@
 //! then.
 
 mod client;
+mod detour;
 mod health;
 mod hold;
 mod join;

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 
+use super::detour::{fall_back, is_unsupported};
 use crate::container::config::{Attachment, ContainerConfig};
 use crate::container::dir::{Alive, ContainerDir, Joined};
 use crate::container::etc::{self, Facts};
@@ -20,7 +21,7 @@ use crate::container::start::StartError;
 use crate::network::protocol::{
     EndpointRequest, HostPort, PortRequest, Protocol, PublishedPort, Refusal, RefusalKind,
 };
-use crate::network::{self, Network, Router};
+use crate::network::{self, Network, Pasta, Router};
 use crate::store::{Mode, Store, random_id};
 
 /// What a container is to be in at its start.
@@ -50,24 +51,45 @@ impl<'a> Wish<'a> {
     }
 
     /// Plugs the waiting process `pid` into all networks, publishes its ports and writes its files of `/etc`.
-    pub(super) fn plug(&self, router: Option<&mut Router>, pid: i32, mark: &mut Alive) -> Result<()> {
+    /// Where there can be no networks, the connection is given up, and a [`Pasta`] is the way out.
+    pub(super) fn plug(
+        &self,
+        router: &mut Option<Router>,
+        pid: i32,
+        mark: &mut Alive,
+    ) -> Result<Option<Pasta>> {
         mark.networks.clear();
         mark.ports.clear();
-        if let Some(router) = router {
-            let netns = netns(pid)?;
-            let first = default_route(&self.networks);
-            for (attachment, network) in &self.networks {
-                let leads = first == Some(network.id.as_str());
-                let request = endpoint_request(self.store, self.config, attachment, leads)?;
-                let endpoint = router
-                    .attach(&netns, network, &request, false)
-                    .map_err(|error| refused(network, error))?;
-                event::note_network(self.store, self.dir.id(), &endpoint, "connect");
-                mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
+        let mut pasta = None;
+        if let Some(open) = router {
+            match self.plug_in(open, pid, mark) {
+                Err(error) if is_unsupported(&error) => {
+                    *router = None;
+                    mark.networks.clear();
+                    let networks = &self.networks;
+                    pasta = Some(fall_back(self.store, self.dir, self.config, networks, (pid, mark), error)?);
+                }
+                result => result?,
             }
-            mark.ports = publish(router, self.config, &self.networks, mark, self.store)?;
         }
-        write_etc(self.store, self.dir, self.config, &self.networks, mark)
+        write_etc(self.store, self.dir, self.config, &self.networks, mark, true)?;
+        Ok(pasta)
+    }
+
+    fn plug_in(&self, router: &mut Router, pid: i32, mark: &mut Alive) -> Result<()> {
+        let netns = netns(pid)?;
+        let first = default_route(&self.networks);
+        for (attachment, network) in &self.networks {
+            let leads = first == Some(network.id.as_str());
+            let request = endpoint_request(self.store, self.config, attachment, leads);
+            let endpoint = router
+                .attach(&netns, network, &request, false)
+                .map_err(|error| if is_unsupported(&error) { error } else { refused(network, error) })?;
+            event::note_network(self.store, self.dir.id(), &endpoint, "connect");
+            mark.networks.push(Joined { endpoint_id: random_id(), default_route: leads, endpoint });
+        }
+        mark.ports = publish(router, self.config, &self.networks, mark, self.store)?;
+        Ok(())
     }
 
     /// Looks whether all networks are still there, after it was said that this container is in them.
@@ -92,6 +114,7 @@ pub(super) struct Plugged<'a> {
     pub(super) dir: &'a ContainerDir,
     pub(super) config: &'a ContainerConfig,
     pub(super) router: &'a mut Option<Router>,
+    pub(super) pasta: &'a mut Option<Pasta>,
     pub(super) mark: &'a mut Alive,
 }
 
@@ -105,11 +128,31 @@ impl Plugged<'_> {
         attachments.push(attachment.clone());
         let networks = resolve(self.store, &attachments)?;
         if let Some(init) = self.mark.init {
+            if self.pasta.is_some() {
+                anyhow::bail!(
+                    "container {} cannot be in another network: this machine lets this user make none, and it \
+                     reaches others through pasta",
+                    self.dir.id()
+                );
+            }
             if self.router.is_none() {
                 *self.router = Some(Router::reach(self.store, &self.config.id)?);
             }
             let joined = self.join(&netns(init.pid)?, &networks, attachment);
-            let result = joined.and_then(|()| self.lead(&networks));
+            let mut result = joined.and_then(|()| self.lead(&networks));
+            if let Err(error) = &result
+                && is_unsupported(error)
+                && self.mark.networks.is_empty()
+            {
+                *self.router = None;
+                let (store, dir, config) = (self.store, self.dir, self.config);
+                let error = std::mem::replace(&mut result, Ok(()));
+                let found = error.map_or_else(
+                    |error| fall_back(store, dir, config, &networks, (init.pid, self.mark), error).map(Some),
+                    |()| Ok(None),
+                );
+                result = found.map(|found| *self.pasta = found);
+            }
             if result.is_err() {
                 self.withdraw(&attachment.id, &networks);
             }
@@ -118,7 +161,7 @@ impl Plugged<'_> {
             if let Some(joined) = joined {
                 event::note_network(self.store, self.dir.id(), &joined.endpoint, "connect");
             }
-            write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
+            write_etc(self.store, self.dir, self.config, &networks, self.mark, false)?;
         }
         self.dir.put_attachments(&attachments)?;
         self.dir.put_alive(self.mark)
@@ -135,9 +178,10 @@ impl Plugged<'_> {
         else {
             return Ok(());
         };
-        let request = endpoint_request(self.store, self.config, attachment, false)?;
-        let endpoint =
-            router.attach(netns, network, &request, false).map_err(|error| refused(network, error))?;
+        let request = endpoint_request(self.store, self.config, attachment, false);
+        let endpoint = router
+            .attach(netns, network, &request, false)
+            .map_err(|error| if is_unsupported(&error) { error } else { refused(network, error) })?;
         self.mark.networks.push(Joined { endpoint_id: random_id(), default_route: false, endpoint });
         Ok(())
     }
@@ -174,12 +218,13 @@ impl Plugged<'_> {
         }
         if self.mark.networks.is_empty() {
             *self.router = None;
+            *self.pasta = None;
             self.mark.ports.clear();
         }
         let networks = resolve(self.store, &attachments).unwrap_or_default();
         if self.mark.init.is_some() {
             self.lead(&networks)?;
-            write_etc(self.store, self.dir, self.config, &networks, self.mark)?;
+            write_etc(self.store, self.dir, self.config, &networks, self.mark, false)?;
         }
         self.dir.put_attachments(&attachments)?;
         self.dir.put_alive(self.mark)
@@ -219,18 +264,21 @@ impl Plugged<'_> {
         Ok(())
     }
 
-    /// The container has another name.
-    pub(super) fn rename(&mut self) -> Result<()> {
+    /// The container has another name, or one that it is linked to another address.
+    pub(super) fn refresh(&mut self) -> Result<()> {
         let Some(router) = self.router.as_mut() else { return Ok(()) };
-        for attachment in self.dir.attachments(self.config)? {
+        let attachments = self.dir.attachments(self.config)?;
+        for attachment in &attachments {
             let joined = self.mark.networks.iter_mut();
             let found =
-                joined.map(|it| &mut it.endpoint).find(|it| is_of(&attachment, &it.network_id, &it.network));
+                joined.map(|it| &mut it.endpoint).find(|it| is_of(attachment, &it.network_id, &it.network));
             if let Some(endpoint) = found {
-                endpoint.names = names(self.store, self.config, &attachment);
+                endpoint.names = names(self.store, self.config, attachment);
                 router.rename(&endpoint.network_id, &endpoint.names)?;
             }
         }
+        let networks = resolve(self.store, &attachments)?;
+        write_etc(self.store, self.dir, self.config, &networks, self.mark, false)?;
         self.dir.put_alive(self.mark)
     }
 
@@ -251,7 +299,7 @@ impl Plugged<'_> {
             else {
                 continue;
             };
-            let request = endpoint_request(self.store, self.config, attachment, joined.default_route)?;
+            let request = endpoint_request(self.store, self.config, attachment, joined.default_route);
             joined.endpoint = router.attach(&netns, network, &held(joined, request), true)?;
         }
         if !self.mark.ports.is_empty() {
@@ -292,7 +340,7 @@ fn netns(pid: i32) -> Result<File> {
 }
 
 /// Decides which ports are to be published: those asked for, and with `-P` the declared ones that are not.
-fn port_requests(config: &ContainerConfig, binding: Option<IpAddr>) -> Vec<PortRequest> {
+pub(super) fn port_requests(config: &ContainerConfig, binding: Option<IpAddr>) -> Vec<PortRequest> {
     let mut ports = config.ports.clone();
     if config.publish_all {
         for text in &config.exposed_ports {
@@ -339,7 +387,7 @@ fn publish(
 }
 
 /// Says in Docker's words why a container could not get into a network.
-fn refused(network: &Network, error: anyhow::Error) -> anyhow::Error {
+pub(super) fn refused(network: &Network, error: anyhow::Error) -> anyhow::Error {
     let said = |text: String| -> anyhow::Error {
         let message = format!("failed to set up container networking: {text}");
         StartError { code: 125, message, hint: None }.into()
@@ -353,7 +401,11 @@ fn refused(network: &Network, error: anyhow::Error) -> anyhow::Error {
         Some(RefusalKind::Unsupported) => StartError {
             code: 125,
             message: format!("failed to set up container networking: {error:#}"),
-            hint: Some("use --network host, or --network none".to_owned()),
+            hint: Some(
+                "leave --network out to reach others through pasta, if that is installed, or use --network host, or \
+                 --network none"
+                    .to_owned(),
+            ),
         }
         .into(),
         _ => said(format!("{error:#}")),
@@ -361,7 +413,7 @@ fn refused(network: &Network, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Says in Docker's words why a port could not be had.
-fn unpublished(endpoint: &str, error: anyhow::Error) -> anyhow::Error {
+pub(super) fn unpublished(endpoint: &str, error: anyhow::Error) -> anyhow::Error {
     let said = |text: String, hint| -> anyhow::Error {
         let message = format!(
             "failed to set up container networking: driver failed programming external connectivity on endpoint \
@@ -392,13 +444,14 @@ fn write_etc(
     config: &ContainerConfig,
     networks: &[(Attachment, Network)],
     mark: &Alive,
+    starts: bool,
 ) -> Result<()> {
     let mut facts = Facts::default();
     for joined in &mark.networks {
         let endpoint = &joined.endpoint;
         facts.own.extend(endpoint.ip.map(|(address, _)| IpAddr::V4(address)));
         facts.own.extend(endpoint.ip6.map(|(address, _)| IpAddr::V6(address)));
-        if joined.default_route || facts.nameserver.is_none() {
+        if (joined.default_route || facts.nameserver.is_none()) && !endpoint.dns.is_unspecified() {
             facts.nameserver = Some(endpoint.dns);
         }
         let gateway = endpoint.gateway.map(IpAddr::V4).or(endpoint.gateway6.map(IpAddr::V6));
@@ -407,7 +460,7 @@ fn write_etc(
         }
     }
     for (attachment, network) in networks {
-        facts.links.extend(link::lines(store, config, attachment, network)?);
+        facts.links.extend(link::lines(store, config, attachment, network, starts)?);
     }
     etc::write(dir.path(), config, &facts)
 }

@@ -23,9 +23,9 @@ use crate::container::log::{Bounds, Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
-use crate::container::{event, name, remove, signal, strays};
+use crate::container::{event, link, name, remove, signal, strays};
 use crate::idmap::{Ancestor, Identity};
-use crate::network::Router;
+use crate::network::{Pasta, Router};
 use crate::runtime::Process;
 use crate::store::{Lock, Store};
 use crate::sys;
@@ -58,6 +58,8 @@ pub(super) struct Supervisor {
     restarts: Restarts,
     /// The connection to the router, while it has one.
     router: Option<Router>,
+    /// What is in the router's place where there can be none.
+    pasta: Option<Pasta>,
     /// When the next attempt is made to have one, after it has died and one has failed.
     replace_at: Option<Instant>,
     /// The process, while one runs.
@@ -163,6 +165,7 @@ impl Supervisor {
             name: String::new(),
             restarts: Restarts::default(),
             router: None,
+            pasta: None,
             replace_at: None,
             process: None,
             next_run: None,
@@ -213,7 +216,7 @@ impl Supervisor {
         let wish = Wish::load(&self.store, &self.dir, &self.config)?;
         let mut router = wish.reach()?;
         let launched = launch.prepare(window, first)?;
-        wish.plug(router.as_mut(), launched.pid(), &mut self.mark)?;
+        let pasta = wish.plug(&mut router, launched.pid(), &mut self.mark)?;
         if !self.mark.networks.is_empty() {
             self.dir.put_alive(&self.mark)?;
             wish.confirm()?;
@@ -221,6 +224,7 @@ impl Supervisor {
         event::note_mounts(&self.store, &self.config);
         let process = launched.start()?;
         self.router = router;
+        self.pasta = pasta;
         self.mark.started = now();
         self.mark.init = ProcessMark::of(process.pid).ok();
         self.mark.last = None;
@@ -228,6 +232,9 @@ impl Supervisor {
         self.dir.put_alive(&self.mark)?;
         let Process { pidfd, io, .. } = process;
         self.process = Some(Running { pidfd, since: Instant::now(), stdio: Stdio::new(io)? });
+        for joined in &self.mark.networks {
+            link::announce(&self.store, &joined.endpoint.linked_by);
+        }
         self.next_run = None;
         self.kill_at = None;
         self.again = false;
@@ -362,6 +369,7 @@ impl Supervisor {
     /// Gives up the networks: the process that was in them has ended, or never came to run.
     fn unplug(&mut self) {
         self.router = None;
+        self.pasta = None;
         self.replace_at = None;
         for joined in &self.mark.networks {
             event::note_network(&self.store, self.dir.id(), &joined.endpoint, "disconnect");
@@ -376,6 +384,7 @@ impl Supervisor {
             dir: &self.dir,
             config: &self.config,
             router: &mut self.router,
+            pasta: &mut self.pasta,
             mark: &mut self.mark,
         }
     }
@@ -395,7 +404,7 @@ impl Supervisor {
         let changed = match request {
             Request::Connect(attachment) => self.plugged().connect(attachment),
             Request::Disconnect { network } => self.plugged().disconnect(network),
-            Request::Renamed => self.plugged().rename(),
+            Request::Refresh => self.plugged().refresh(),
             _ => return,
         };
         let event = match &changed {
@@ -539,7 +548,7 @@ impl Supervisor {
             }
             Request::Wait => {}
             Request::Hold => self.hold(at),
-            Request::Connect(_) | Request::Disconnect { .. } | Request::Renamed => {
+            Request::Connect(_) | Request::Disconnect { .. } | Request::Refresh => {
                 self.change_networks(at, request);
             }
             Request::Pause | Request::Unpause | Request::Update => {

@@ -107,6 +107,13 @@ impl Directory {
         Some(member)
     }
 
+    /// Returns the containers on a network that have links to this one.
+    pub fn linked_to(&self, container: &str, network_id: &str) -> Vec<String> {
+        let members = self.networks.get(network_id).into_iter().flat_map(|domain| domain.members.values());
+        let links = |member: &&Member| member.links.iter().any(|(_, target)| target == container);
+        members.filter(links).map(|member| member.container.clone()).collect()
+    }
+
     /// Gives a container other names on a network; tells whether it is there.
     pub fn rename(&mut self, container: &str, network_id: &str, names: Vec<String>) -> bool {
         let member = self.networks.get_mut(network_id).and_then(|domain| domain.members.get_mut(container));

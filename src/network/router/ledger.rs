@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::address::{Pool, mac_of};
 use super::directory::{Directory, Member};
 use super::plane::Plane;
@@ -14,6 +16,7 @@ use super::plug::{self, Plug};
 use super::space::Space;
 use crate::network::Network;
 use crate::network::protocol::{Endpoint, EndpointRequest, PortRequest, PublishedPort, Refusal, RefusalKind};
+use crate::sys::netlink::Refused;
 
 /// How long a bridge without containers is kept for the next one.
 const IDLE: Duration = Duration::from_secs(1);
@@ -124,7 +127,7 @@ impl Ledger {
                 return Err(other(&format!("{error:#}")));
             }
         };
-        let endpoint = endpoint(&plug, &interface, request);
+        let mut endpoint = endpoint(&plug, &interface, request);
         lan.places += 1;
         lan.idle = None;
         self.orphans.remove(&device);
@@ -132,7 +135,10 @@ impl Ledger {
         let default_route = request.default_route;
         let place = Place { network_id, addresses, device, interface, default_route };
         let member = member(container, &endpoint, request);
-        write(&self.directory).join(&lan.network, member);
+        let mut directory = write(&self.directory);
+        endpoint.linked_by = directory.linked_to(container, id);
+        directory.join(&lan.network, member);
+        drop(directory);
         let guests = self.guests.entry(container.to_owned());
         guests.or_insert_with(|| Guest { namespace, places: Vec::new() }).places.push(place);
         Ok(endpoint)
@@ -263,8 +269,13 @@ impl Ledger {
         if self.lans.values().any(overlaps) {
             return Err(other("invalid pool request: Pool overlaps with other one on this address space"));
         }
-        let bridge =
-            plug::open_bridge(&mut self.space, network).map_err(|error| other(&format!("{error:#}")))?;
+        let bridge = plug::open_bridge(&mut self.space, network).map_err(|error| {
+            // A kernel without bridges.
+            let is_missing = |cause: &Refused| cause.errno == Errno::OPNOTSUPP;
+            let is_missing = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_missing));
+            let kind = if is_missing { RefusalKind::Unsupported } else { RefusalKind::Other };
+            Refusal::new(kind, format!("{error:#}"))
+        })?;
         self.orphans.remove(&network.bridge());
         let pools = network.subnets.iter().map(Pool::new).collect();
         let lan = Lan { network: network.clone(), bridge, pools, places: 0, idle: Some(Instant::now()) };
@@ -372,6 +383,7 @@ fn endpoint(plug: &Plug<'_>, interface: &str, request: &EndpointRequest) -> Endp
         names: request.names.clone(),
         // Every network has a subnet, and that has a gateway.
         dns: dns.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+        linked_by: Vec::new(),
     }
 }
 

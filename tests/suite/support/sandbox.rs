@@ -38,6 +38,19 @@ pub(crate) struct Sandbox {
     before: Vec<String>,
     /// A process in whose network namespace the commands run.
     netns: Option<u32>,
+    /// Whether there are packet rules, and if not, tap devices.
+    packet_rules: PacketRules,
+}
+
+/// What the kernel has for packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PacketRules {
+    /// nf_tables.
+    Here,
+    /// Tap devices.
+    Tap,
+    /// Nothing.
+    Nothing,
 }
 
 impl Sandbox {
@@ -58,7 +71,7 @@ impl Sandbox {
                 chown(&path, Some(user.uid), Some(user.gid)).unwrap();
             }
         }
-        Self { dir, user: user.clone(), before: Vec::new(), netns: None }
+        Self { dir, user: user.clone(), before: Vec::new(), netns: None, packet_rules: PacketRules::Here }
     }
 
     /// A sandbox of root's.
@@ -75,6 +88,13 @@ impl Sandbox {
     /// Has all commands from now on run in the network namespace of a process. Needs root.
     pub(crate) fn within(mut self, pid: u32) -> Self {
         self.netns = Some(pid);
+        self
+    }
+
+    /// Has the kernel refuse packet rules to all commands from now on. Needs root.
+    pub(crate) fn without_packet_rules(mut self, instead: PacketRules) -> Self {
+        super::host::needs(super::host::Need::Root);
+        self.packet_rules = instead;
         self
     }
 
@@ -352,13 +372,19 @@ impl Invocation<'_> {
     fn build(&self, before: &[&str]) -> Command {
         let sandbox = self.sandbox;
         let mut words: Vec<String> = before.iter().map(ToString::to_string).collect();
+        let is_wrapped = sandbox.netns.is_some() || sandbox.packet_rules != PacketRules::Here;
+        if sandbox.packet_rules != PacketRules::Here {
+            let tap = if sandbox.packet_rules == PacketRules::Tap { "tap" } else { "none" };
+            let probe = programs().join("probe").to_str().unwrap().to_owned();
+            words.extend([probe, "without-packet-rules".to_owned(), tap.to_owned()]);
+        }
         if let Some(pid) = sandbox.netns {
+            words.extend(format!("nsenter -t {pid} -n").split(' ').map(str::to_owned));
+        }
+        if is_wrapped {
             let user = &sandbox.user;
-            let enter = format!(
-                "nsenter -t {pid} -n setpriv --reuid {} --regid {} --init-groups",
-                user.uid, user.gid
-            );
-            words.extend(enter.split(' ').map(str::to_owned));
+            let become_user = format!("setpriv --reuid {} --regid {} --init-groups", user.uid, user.gid);
+            words.extend(become_user.split(' ').map(str::to_owned));
         }
         words.extend(self.before.iter().cloned());
         if let Some(size) = self.small_disk {
@@ -390,7 +416,7 @@ impl Invocation<'_> {
         command.env("XDG_RUNTIME_DIR", sandbox.dir.join("run"));
         command.env("TMPDIR", sandbox.dir.join("tmp"));
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
-        if is_root() && self.small_disk.is_none() && sandbox.netns.is_none() {
+        if is_root() && self.small_disk.is_none() && !is_wrapped {
             command.uid(sandbox.user.uid).gid(sandbox.user.gid);
         }
         command

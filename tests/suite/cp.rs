@@ -532,7 +532,7 @@ fn killing_cp_at_any_moment() {
         sandbox.file(&format!("many/{at}"), vec![b'x'; 5000]);
     }
     for turn in 0..12_u64 {
-        for words in [["many", "web:/tmp/many"], ["web:/tmp", "copy"]] {
+        for words in [["many/.", "web:/tmp/many"], ["web:/tmp/.", "copy"]] {
             let command = sandbox.command([&["cp"], &words[..]].concat()).spawn();
             std::thread::sleep(std::time::Duration::from_millis(3 + turn * 7));
             command.signal(Signal::SIGKILL);

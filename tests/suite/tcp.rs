@@ -116,7 +116,8 @@ fn many_connections_at_once() {
     let server = std::thread::spawn(move || {
         let mut streams: Vec<_> = (0..MANY).map(|_| listener.accept().unwrap().0).collect();
         for (number, stream) in streams.iter_mut().enumerate() {
-            writeln!(stream, "{number}").unwrap();
+            // In one piece: clients write what they read to one pipe.
+            stream.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
     });
     let client = format!("nc {WORLD} 7000 </dev/null");

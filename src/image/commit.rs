@@ -18,7 +18,7 @@ use super::pack::Packed;
 use super::pipe::{is_abandoned, pipe};
 use super::resolve::name_of;
 use crate::oci::{Digest, Reference};
-use crate::store::{ImageRecord, RefRecord, Store};
+use crate::store::{ImageRecord, RefRecord, Store, sweep};
 
 /// The layer of nothing: its archive is two blocks of zeros.
 const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
@@ -87,6 +87,10 @@ pub fn commit(
         .into_iter()
         .collect();
     intake.commit(&[record], &names)?;
+    if empty {
+        // The layer of nothing was taken in before it was known to be that.
+        sweep(store)?;
+    }
     Ok(id)
 }
 
@@ -179,7 +183,7 @@ mod tests {
     use super::*;
     use crate::image::{Owners, hello, open, resolve};
     use crate::store::tests::scratch;
-    use crate::store::{MapKey, sweep};
+    use crate::store::MapKey;
 
     #[test]
     fn adds_a_layer_and_a_line_of_history() {

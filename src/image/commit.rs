@@ -182,8 +182,8 @@ fn manifest(
 mod tests {
     use super::*;
     use crate::image::{Owners, hello, open, resolve};
-    use crate::store::tests::scratch;
     use crate::store::MapKey;
+    use crate::store::tests::scratch;
 
     #[test]
     fn adds_a_layer_and_a_line_of_history() {

@@ -1,5 +1,7 @@
 //! The supervisor's loop: start, watch, record, start again or leave.
 
+mod requests;
+
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::client::{Client, Said};
+use super::client::Client;
 use super::health::{Checks, Patient};
 use super::launch::Launch;
 use super::network::{Plugged, Wish};
@@ -23,7 +25,7 @@ use crate::container::log::{Bounds, Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
-use crate::container::{event, link, name, remove, signal, strays};
+use crate::container::{event, link, name, remove, strays};
 use crate::idmap::{Ancestor, Identity};
 use crate::network::{Pasta, Router};
 use crate::runtime::Process;
@@ -469,128 +471,6 @@ impl Supervisor {
         Ok(())
     }
 
-    fn serve_clients(&mut self, ready: &[bool]) {
-        for (at, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
-            let said = self.clients[at].hear(&mut self.buffer);
-            for said in said {
-                match said {
-                    Said::Stdin(bytes) => {
-                        if let Some(process) = &mut self.process
-                            && self.clients[at].streams.stdin
-                        {
-                            if !bytes.is_empty() {
-                                process.stdio.push(&bytes);
-                            } else if self.config.process.stdin_once {
-                                process.stdio.close_input();
-                            }
-                        }
-                    }
-                    Said::Request(request) => self.answer(at, &request),
-                }
-            }
-        }
-        let stdin_once = self.config.process.stdin_once;
-        let mut feeder_gone = false;
-        let mut released = false;
-        self.clients.retain(|client| {
-            feeder_gone |= client.gone && client.streams.stdin;
-            released |= client.gone && client.holds;
-            !client.gone
-        });
-        if released {
-            self.release();
-        }
-        if feeder_gone
-            && stdin_once
-            && let Some(process) = &mut self.process
-        {
-            process.stdio.close_input();
-        }
-    }
-
-    fn answer(&mut self, at: usize, request: &Request) {
-        match request {
-            Request::Supervise { .. } => self.clients[at].gone = true,
-            Request::Attach(streams) => {
-                self.clients[at].streams = *streams;
-                if streams.any() {
-                    self.note("attach", &[]);
-                }
-                if let Some((rows, columns)) = streams.window {
-                    self.resize(rows, columns);
-                }
-                self.clients[at].tell(&Event::Started);
-            }
-            Request::Resize { rows, columns } => self.resize(*rows, *columns),
-            Request::Signal { number } => {
-                if *number == Signal::SIGKILL as i32 || Some(*number) == self.stop_signal() {
-                    self.stopped = true;
-                }
-                self.signal(*number);
-                // As Docker: what may end it has to reach it.
-                let may_end = self.config.stop_signal.is_empty() || self.stopped;
-                if may_end && let Err(error) = self.unpause() {
-                    eprintln!("supervisor: {error:#}");
-                }
-            }
-            Request::Stop { signal, seconds } => {
-                self.asked = Some(Asked::Stop);
-                self.stop(*signal, *seconds);
-            }
-            Request::Restart { signal, seconds } => {
-                self.asked = Some(Asked::Restart);
-                self.stop(*signal, *seconds);
-                self.again = true;
-                if self.process.is_none() {
-                    self.stopped = false;
-                    self.next_run = Some(Instant::now());
-                }
-            }
-            Request::Wait => {}
-            Request::Hold => self.hold(at),
-            Request::Connect(_) | Request::Disconnect { .. } | Request::Refresh => {
-                self.change_networks(at, request);
-            }
-            Request::Pause | Request::Unpause | Request::Update => {
-                let done = match request {
-                    Request::Pause => self.pause(),
-                    Request::Unpause => self.unpause(),
-                    _ => self.dir.config().map(|config| self.config = config),
-                };
-                let event = done.map_or_else(|error| super::failure(&error), |()| Event::Done);
-                self.clients[at].tell(&event);
-            }
-        }
-    }
-
-    /// Stops all processes of the container.
-    pub(super) fn pause(&mut self) -> Result<()> {
-        let Some(init) = self.mark.init.filter(|_| self.process.is_some() && self.frozen.is_none()) else {
-            anyhow::bail!("container {} is not running, or paused already", self.dir.id());
-        };
-        self.frozen = Some(Frozen::freeze(init.pid).context("stop the processes")?);
-        self.mark.paused = true;
-        self.dir.put_alive(&self.mark)?;
-        if let Some(checks) = &mut self.checks {
-            checks.paused(&self.dir)?;
-        }
-        self.note("pause", &[]);
-        Ok(())
-    }
-
-    /// Lets the processes of the container go on, if they are stopped.
-    pub(super) fn unpause(&mut self) -> Result<()> {
-        let Some(frozen) = self.frozen.take() else { return Ok(()) };
-        frozen.thaw();
-        self.mark.paused = false;
-        self.dir.put_alive(&self.mark)?;
-        if let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init) {
-            checks.resume(&process.patient(&self.dir, &self.config, init.pid));
-        }
-        self.note("unpause", &[]);
-        Ok(())
-    }
-
     /// Goes on with the health checks.
     fn check_health(&mut self) {
         let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init)
@@ -601,46 +481,6 @@ impl Supervisor {
         for (action, more) in notes {
             self.note(&action, &more);
         }
-    }
-
-    fn stop_signal(&self) -> Option<i32> {
-        match self.config.stop_signal.as_str() {
-            "" => Some(Signal::SIGTERM as i32),
-            text => signal::parse(text).ok(),
-        }
-    }
-
-    /// Sends the stop signal and sets the time after which SIGKILL follows.
-    fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>) {
-        self.stopped = true;
-        let signal = signal.or_else(|| self.stop_signal()).unwrap_or(Signal::SIGTERM as i32);
-        self.signal(signal);
-        if let Err(error) = self.unpause() {
-            eprintln!("supervisor: {error:#}");
-        }
-        let seconds = seconds.or(self.config.stop_timeout).unwrap_or(10);
-        // A negative number waits for ever.
-        self.kill_at =
-            u64::try_from(seconds).ok().map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    }
-
-    fn signal(&mut self, number: i32) {
-        if let Some(process) = &self.process {
-            // The only failure is that it has ended already.
-            let _ = sys::process::send_signal(process.pidfd.as_fd(), number);
-            self.note("kill", &[("signal", number.to_string())]);
-        }
-    }
-
-    fn resize(&mut self, rows: u16, columns: u16) {
-        if let Some(process) = &self.process {
-            process.stdio.resize(rows, columns);
-            self.note_size(rows, columns);
-        }
-    }
-
-    fn note_size(&mut self, rows: u16, columns: u16) {
-        self.note("resize", &[("height", rows.to_string()), ("width", columns.to_string())]);
     }
 
     /// Reads output once, logs it and shows it. Returns whether there was any.

@@ -6,7 +6,7 @@
 //! main      → cli, settings, and the entry functions of the hidden roles
 //! cli       → compose build container image network volume registry store idmap oci settings
 //! compose   → build container image network volume oci
-//! build     → image network runtime store idmap oci            (not container)
+//! build     → image network runtime store idmap oci sys        (not container)
 //! container → image network volume runtime store idmap oci sys
 //! image     → registry store idmap oci sys
 //! network   → store idmap sys        volume → store idmap
@@ -22,6 +22,7 @@
 //! mount counters, one database for all. So coracle stores intent and results, and asks the kernel for
 //! everything else. Status is computed, never stored.
 
+pub mod build;
 pub mod cli;
 pub mod container;
 pub mod idmap;

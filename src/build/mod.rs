@@ -1,0 +1,4 @@
+//! A Dockerfile as a graph of steps; steps as layers; the cache that spares them.
+
+pub mod event;
+pub mod graph;

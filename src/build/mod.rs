@@ -2,3 +2,6 @@
 
 pub mod event;
 pub mod graph;
+pub mod solve;
+
+pub use solve::solve;

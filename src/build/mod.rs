@@ -1,7 +1,17 @@
 //! A Dockerfile as a graph of steps; steps as layers; the cache that spares them.
+//!
+//! ```text
+//! dockerfile   text → instructions, each with its place          knows no disk and no image
+//! lint         what is unwise in them
+//! plan         instructions → Graph; asks its caller for the images it names
+//! ignore       which files of a context are left out
+//! graph, event the seam: what is to be made, and what is said meanwhile
+//! solve        Graph → images and files: cache, commands, copies, layers, outputs
+//! ```
 
 pub mod event;
 pub mod graph;
+pub mod ignore;
 pub mod solve;
 
 pub use solve::solve;

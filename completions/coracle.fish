@@ -140,7 +140,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l expose -d 'De
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -251,7 +251,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip -d 'IPv4 address (e.g., "172.30.100.104")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip6 -d 'IPv6 address (e.g., "2001:db8::33")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from disconnect" -s f -l force -d 'Leave a network that is not there any more'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l aux-address -d 'Keep addresses from being given (name=address)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l config-from -d 'Refused: take the settings of another network' -r
@@ -355,7 +355,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l expose -d 'Decla
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -604,7 +604,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -731,7 +731,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network-alias -d 'Add a name that the container answers to on its network' -r

@@ -177,6 +177,11 @@ impl ContainerDir {
         Ok(if before { bridge() } else { config.networks.clone() })
     }
 
+    /// Tells whether the container was made to be in no network, and has not been taken out of that.
+    pub(super) fn is_isolated(&self, config: &ContainerConfig) -> bool {
+        config.network == super::NetworkMode::None && !self.join("networks.json").exists()
+    }
+
     /// Changes the networks that the container is meant to be in. The caller is its supervisor, or holds its
     /// lock and has seen that there is none.
     pub(super) fn put_attachments(&self, attachments: &[Attachment]) -> Result<()> {

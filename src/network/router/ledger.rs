@@ -147,6 +147,7 @@ impl Ledger {
             interface: request.interface.as_deref(),
             mac,
             addresses: &addresses,
+            link_local: &request.link_local,
             default_route: request.default_route,
         };
         let plugged = plug_in(&mut self.space, &plug, claim);

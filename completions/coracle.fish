@@ -133,6 +133,27 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-opt -d 'Options of the log: max-size, max-file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l name -d 'Name of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l cgroup-parent -d 'Control group or slice that the container\'s own one is to be in' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l memory-swappiness -d 'Accepted; the kernel has no such setting any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns -d 'Set nameservers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns-option -d 'Set options of the resolver' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l dns-search -d 'Set domains in which short names are looked up' -r
@@ -140,7 +161,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l expose -d 'De
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -152,7 +173,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l io-maxbandwid
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l io-maxiops -d 'Refused: for containers of Windows' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
@@ -177,6 +197,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -s w -l workdir 
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l oom-kill-disable -d 'Accepted; the kernel has no such setting any more'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l privileged -d 'Give the container everything a user namespace can give'
@@ -251,7 +272,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip -d 'IPv4 address (e.g., "172.30.100.104")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l ip6 -d 'IPv6 address (e.g., "2001:db8::33")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from connect" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from disconnect" -s f -l force -d 'Leave a network that is not there any more'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l aux-address -d 'Keep addresses from being given (name=address)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand network; and __fish_seen_subcommand_from create" -l config-from -d 'Refused: take the settings of another network' -r
@@ -348,6 +369,27 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'H
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-opt -d 'Options of the log: max-size, max-file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l name -d 'Name of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l cgroup-parent -d 'Control group or slice that the container\'s own one is to be in' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l memory-swappiness -d 'Accepted; the kernel has no such setting any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns -d 'Set nameservers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns-option -d 'Set options of the resolver' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l dns-search -d 'Set domains in which short names are looked up' -r
@@ -355,7 +397,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l expose -d 'Decla
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -367,7 +409,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l io-maxbandwidth 
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l io-maxiops -d 'Refused: for containers of Windows' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
@@ -395,6 +436,7 @@ false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l oom-kill-disable -d 'Accepted; the kernel has no such setting any more'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l privileged -d 'Give the container everything a user namespace can give'
@@ -504,6 +546,25 @@ complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_s
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -l format -d 'docker-archive, oci-archive, oci-dir or docker-dir' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -s o -l output -d 'Write to a file (or, for a format of directories, a directory), instead of STDOUT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from save" -l platform -d 'Save only the given platforms: a comma-separated list of os[/arch[/variant]]' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand update" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand update" -l restart -d 'What to do when the container ends' -r
 complete -c coracle -n "__fish_coracle_using_subcommand version" -s f -l format -d 'Format of the output: json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand volume; and not __fish_seen_subcommand_from create inspect ls list prune rm remove" -f -a "create" -d 'Create a volume'
@@ -597,6 +658,27 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-opt -d 'Options of the log: max-size, max-file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l name -d 'Name of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroup-parent -d 'Control group or slice that the container\'s own one is to be in' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swappiness -d 'Accepted; the kernel has no such setting any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns -d 'Set nameservers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-option -d 'Set options of the resolver' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-search -d 'Set domains in which short names are looked up' -r
@@ -604,7 +686,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -616,7 +698,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l io-maxiops -d 'Refused: for containers of Windows' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
@@ -641,6 +722,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-kill-disable -d 'Accepted; the kernel has no such setting any more'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l privileged -d 'Give the container everything a user namespace can give'
@@ -724,6 +806,27 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-opt -d 'Options of the log: max-size, max-file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l name -d 'Name of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroup-parent -d 'Control group or slice that the container\'s own one is to be in' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swappiness -d 'Accepted; the kernel has no such setting any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns -d 'Set nameservers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-option -d 'Set options of the resolver' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-search -d 'Set domains in which short names are looked up' -r
@@ -731,7 +834,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip -d 'IPv4 address (e.g., 172.30.100.104)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ip6 -d 'IPv6 address (e.g., 2001:db8::33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link -d 'Add a link to another container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link-local-ip -d 'Container IPv4/IPv6 link-local addresses' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l link-local-ip -d 'Refused: the kernel gives link-local addresses' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mac-address -d 'Hardware address (e.g., 92:d0:c6:0a:29:33)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network -d 'Connect to a network: a name, bridge, host, none or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l network-alias -d 'Add a name that the container answers to on its network' -r
@@ -743,7 +846,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l io-maxiops -d 'Refused: for containers of Windows' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l ipc -d 'IPC namespace: private, shareable, none, host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l isolation -d 'How the container is kept apart; there is one way, "default"' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-score-adj -d 'How likely the container is to be killed when memory is short (up to 1000)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
@@ -771,6 +873,7 @@ false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l disable-content-trust -d 'Accepted; signatures of images are not looked at'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l init -d 'Run an init as process 1 that passes on signals and reaps children'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s i -l interactive -d 'Keep STDIN open even if not attached'
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-kill-disable -d 'Accepted; the kernel has no such setting any more'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s P -l publish-all -d 'Publish all declared ports on random ports of the host'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l no-healthcheck -d 'Run no health check'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l privileged -d 'Give the container everything a user namespace can give'
@@ -788,4 +891,23 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from stats" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from stop" -s s -l signal -d 'Signal to send to the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from stop" -s t -l timeout -d 'Seconds to wait before killing the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l blkio-weight-device -d 'The same for one disk (device:weight)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpu-period -d 'Period of the quota of processor time, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpu-quota -d 'Quota of processor time in each period, in microseconds' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpu-rt-period -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpu-rt-runtime -d 'Refused: cgroup v2 has no real-time scheduling' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -s c -l cpu-shares -d 'Share of processors that several want (1024 is everybody\'s)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpus -d 'Number of processors' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpuset-cpus -d 'Processors to run on (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l cpuset-mems -d 'Memory nodes to use (0-3, 0,1)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l device-read-bps -d 'Bytes a second that may be read from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l device-read-iops -d 'Reads a second from a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l device-write-bps -d 'Bytes a second that may be written to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l device-write-iops -d 'Writes a second to a disk (device:rate)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l kernel-memory -d 'Accepted; the kernel has no such limit any more' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -s m -l memory -d 'Memory limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l memory-reservation -d 'Memory that is left to the container when others are short of some' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l memory-swap -d 'Limit of memory and swap together: -1 for as much swap as there is' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l pids-limit -d 'Most processes and threads (-1 for any number)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from update" -l restart -d 'What to do when the container ends' -r

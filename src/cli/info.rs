@@ -50,6 +50,11 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
         }
     };
     Session::print(&text)?;
+    if args.format.as_deref().unwrap_or_default().is_empty() {
+        for warning in facts["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            Session::note(warning);
+        }
+    }
     Ok(0)
 }
 
@@ -60,7 +65,8 @@ fn facts(session: &Session) -> Result<Value> {
     let count = |fits: &dyn Fn(&Status) -> bool| containers.iter().filter(|c| fits(&c.status)).count();
     let identity = Session::identity().map_err(response)?;
     let uname = rustix::system::uname();
-    let cgroup2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    let limits = container::limit_facts();
+    let has = limits.controllers;
     let variable = |name: &str| {
         let lower = std::env::var(name.to_lowercase()).ok();
         lower.or_else(|| std::env::var(name).ok()).unwrap_or_default()
@@ -83,13 +89,13 @@ fn facts(session: &Session) -> Result<Value> {
         "Driver": "overlay2",
         "DriverStatus": driver,
         "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": ["json-file", "local", "none"] },
-        "MemoryLimit": false,
-        "SwapLimit": false,
-        "CpuCfsPeriod": false,
-        "CpuCfsQuota": false,
-        "CPUShares": false,
-        "CPUSet": false,
-        "PidsLimit": false,
+        "MemoryLimit": has.memory,
+        "SwapLimit": has.memory && limits.swap,
+        "CpuCfsPeriod": has.cpu,
+        "CpuCfsQuota": has.cpu,
+        "CPUShares": has.cpu,
+        "CPUSet": has.cpuset,
+        "PidsLimit": has.pids,
         "IPv4Forwarding": true,
         "Debug": session.debug || settings.debug,
         "NFd": 0,
@@ -97,11 +103,12 @@ fn facts(session: &Session) -> Result<Value> {
         "NGoroutines": 0,
         "SystemTime": jiff::Timestamp::now().to_string(),
         "LoggingDriver": "json-file",
-        "CgroupDriver": "none",
-        "CgroupVersion": if cgroup2 { "2" } else { "1" },
+        "CgroupDriver": limits.driver,
+        "CgroupVersion": limits.version.to_string(),
         "NEventsListener": 0,
         "Labels": [],
     });
+    let warnings = limits.warnings();
     let host = json!({
         "KernelVersion": uname.release().to_string_lossy(),
         "OperatingSystem": operating_system("PRETTY_NAME"),
@@ -130,7 +137,7 @@ fn facts(session: &Session) -> Result<Value> {
         "ProductLicense": "Apache-2.0",
         "PrivilegeLevel": identity.level.name(),
         "PrivilegeReasons": identity.reasons,
-        "Warnings": null,
+        "Warnings": if warnings.is_empty() { Value::Null } else { json!(warnings) },
         "ClientInfo": { "Debug": session.debug, "Context": "default", "Plugins": [], "Warnings": null },
     });
     if let (Some(facts), Value::Object(host)) = (facts.as_object_mut(), host) {

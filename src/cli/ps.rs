@@ -207,9 +207,9 @@ fn exit_code(summary: &Summary) -> Option<i32> {
 fn networks(summary: &Summary) -> Vec<String> {
     match &summary.config.network {
         NetworkMode::Host => vec!["host".to_owned()],
-        NetworkMode::None if summary.networks.is_empty() => vec!["none".to_owned()],
+        NetworkMode::None => vec!["none".to_owned()],
         NetworkMode::Container(_) => Vec::new(),
-        NetworkMode::None | NetworkMode::Default | NetworkMode::Named(_) => {
+        NetworkMode::Default | NetworkMode::Named(_) => {
             summary.networks.iter().map(|it| it.network.clone()).collect()
         }
     }

@@ -130,11 +130,12 @@ fn row(summary: &Summary, args: &StatsArgs, before: &Sample, now: &Sample, memor
     let named = args.containers.iter().find(|name| **name == summary.name || id.starts_with(name.as_str()));
     let running = now.usages.get(id);
     // One that does not run uses nothing and has no limit.
-    let (usage, limit) = running.map_or((Usage::default(), 0), |usage| (*usage, memory));
+    let own = u64::try_from(summary.config.limits.memory).ok().filter(|own| *own > 0);
+    let most = own.unwrap_or(memory).min(memory);
+    let (usage, limit) = running.map_or((Usage::default(), 0), |usage| (*usage, most));
     let earlier = before.usages.get(id).copied().unwrap_or(usage);
     let percent = |part: f64, whole: f64| if whole > 0.0 { part / whole * 100.0 } else { 0.0 };
-    let seconds =
-        usage.ticks.saturating_sub(earlier.ticks) as f64 / rustix::param::clock_ticks_per_second() as f64;
+    let seconds = usage.cpu.saturating_sub(earlier.cpu) as f64 / 1e6;
     let cpu = percent(seconds, now.at.saturating_duration_since(before.at).as_secs_f64());
     let fields: Map<String, Value> = [
         ("BlockIO", format!("{} / {}", human_size(usage.read, 3), human_size(usage.written, 3))),

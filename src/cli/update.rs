@@ -5,7 +5,7 @@ use clap::{Args, FromArgMatches};
 
 use super::grammar::{Arity, Rules};
 use super::report::response;
-use super::request::{LIMITS, restart_policy};
+use super::request::{LimitFlags, restart_policy};
 use super::session::Session;
 use super::tree::Spec;
 use super::verbs::{each, find};
@@ -16,13 +16,15 @@ pub(super) const SPEC: Spec = Spec {
     paths: &["container update", "update"],
     about: "Update configuration of one or more containers",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: LIMITS },
+    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] },
     define: UpdateArgs::augment_args,
     run: |matches, session| run(&UpdateArgs::from_arg_matches(matches)?, session),
 };
 
 #[derive(Debug, Args)]
 struct UpdateArgs {
+    #[command(flatten)]
+    limits: LimitFlags,
     /// What to do when the container ends
     #[arg(long, value_name = "string")]
     restart: Option<String>,
@@ -32,17 +34,20 @@ struct UpdateArgs {
 }
 
 fn run(args: &UpdateArgs, session: &Session) -> Result<u8> {
-    let Some(restart) = &args.restart else {
+    if args.restart.is_none() && !args.limits.any() {
         return Err(anyhow!("you must provide one or more flags when using this command"));
+    }
+    let restart = match args.restart.as_deref() {
+        None | Some("") => None,
+        Some(restart) => Some(restart_policy(restart).map_err(|message| anyhow!(message))?),
     };
-    let restart = if restart.is_empty() {
-        None
-    } else {
-        Some(restart_policy(restart).map_err(|message| anyhow!(message))?)
-    };
-    let changes = Changes { restart };
+    let limits = args.limits.any().then(|| args.limits.read()).transpose()?;
+    let changes = Changes { restart, limits };
     each(&args.containers, |name| {
         let dir = find(session, name)?;
-        container::update(session.store()?, &dir, &changes).map_err(response)
+        for warning in container::update(session.store()?, &dir, &changes).map_err(response)? {
+            Session::note(&format!("WARNING: {warning}"));
+        }
+        Ok(())
     })
 }

@@ -9,6 +9,7 @@ use super::sharing::Sharing;
 use crate::network::Mac;
 use crate::network::protocol::PortRequest;
 use crate::oci::Digest;
+use crate::runtime::Limits;
 use crate::store::MapKey;
 
 /// The file `config.json` of a container: the image's configuration with the user's wishes laid over it.
@@ -71,6 +72,12 @@ pub struct ContainerConfig {
     pub security_opt: Vec<String>,
     /// Resource limits.
     pub ulimits: Vec<Ulimit>,
+    /// What all its processes may use together.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The slice or the control group that its own one is to be in.
+    #[serde(default)]
+    pub cgroup_parent: String,
     /// The size of `/dev/shm` in bytes.
     pub shm_size: u64,
     /// Kernel parameters of the container's namespaces.

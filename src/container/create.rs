@@ -15,7 +15,7 @@ use super::dir::{ContainerDir, now};
 use super::log::Bounds;
 use super::request::{CreateRequest, MountRequest};
 use super::sharing::{IpcMode, PidMode};
-use super::{capability, etc, event, health, inherit, name, signal, volumes};
+use super::{capability, etc, event, health, inherit, limits, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
@@ -44,6 +44,8 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     if request.network == NetworkMode::Host && (!request.ports.is_empty() || request.publish_all) {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
+    let mut request = request;
+    warnings.extend(limits::settle(&mut request.limits, &request.cgroup_parent)?);
     let map = MapKey::of(&identity.map.text());
     let inherited = inherit::mounts(store, &request.volumes_from)?;
     let config = plan(&id, request, inherited, image, map, platform)?;
@@ -191,6 +193,8 @@ fn plan(
         cap_drop: request.cap_drop,
         security_opt: request.security_opt,
         ulimits: request.ulimits,
+        limits: request.limits,
+        cgroup_parent: request.cgroup_parent,
         shm_size: request.shm_size.filter(|size| *size > 0).unwrap_or(64 << 20),
         sysctls: request.sysctls,
         devices: request.devices,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ContainerConfig;
 use super::config::Attachment;
+use super::limits::Kept;
 use crate::network::protocol::{Endpoint, PublishedPort};
 use crate::store::{Lock, Mode, Store, read_json, replace_json, replace_json_synced};
 use crate::sys;
@@ -81,6 +82,9 @@ pub struct Alive {
     /// Its ports that the host has.
     #[serde(default)]
     pub ports: Vec<PublishedPort>,
+    /// What keeps it within its limits.
+    #[serde(default)]
+    pub kept: Kept,
 }
 
 /// A network that a running container is in.
@@ -175,11 +179,6 @@ impl ContainerDir {
         let bridge = || vec![Attachment { network: "bridge".to_owned(), ..Attachment::default() }];
         let before = config.networks.is_empty() && config.network == super::NetworkMode::Default;
         Ok(if before { bridge() } else { config.networks.clone() })
-    }
-
-    /// Tells whether the container was made to be in no network, and has not been taken out of that.
-    pub(super) fn is_isolated(&self, config: &ContainerConfig) -> bool {
-        config.network == super::NetworkMode::None && !self.join("networks.json").exists()
     }
 
     /// Changes the networks that the container is meant to be in. The caller is its supervisor, or holds its

@@ -61,6 +61,8 @@ pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<
         stdin: request.interactive && !request.detach,
         detached: request.detach,
         seccomp: filter::of(&config, config.privileged || request.privileged)?,
+        cgroup: alive.kept.cgroup.as_ref(),
+        instead: &alive.kept.instead,
     };
     let id = random_id();
     let words = format!(": {}", request.command.join(" "));

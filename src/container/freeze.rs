@@ -1,4 +1,4 @@
-//! Stopping all processes of a container, and letting them go on, with signals alone.
+//! Stopping all processes of a container, and letting them go on: by their control group, or with signals alone.
 //!
 //! A process to which SIGSTOP is on its way cannot fork any more (fork(2) is restarted after the signal), so
 //! what a look at all processes has not found was made before the last of them was stopped, and the next look
@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::dir::ProcessMark;
+use crate::runtime::Cgroup;
 use crate::sys::proc::{self, Stat};
 use crate::sys::process;
 
@@ -21,22 +22,25 @@ const LOOKS: usize = 200;
 
 /// The processes that are stopped.
 #[derive(Debug)]
-pub(super) struct Frozen {
-    stopped: Vec<ProcessMark>,
+pub(super) enum Frozen {
+    /// All in a control group.
+    Cgroup(Cgroup),
+    /// These, with signals.
+    Signals(Vec<ProcessMark>),
 }
 
 impl Frozen {
     /// Stops all processes in the pid namespace of `init`.
     pub(super) fn freeze(init: i32) -> io::Result<Self> {
-        let mut frozen = Self { stopped: Vec::new() };
+        let mut stopped = Vec::new();
         for _ in 0..LOOKS {
             let members = proc::members(&proc::all(), init);
             let mut moving = false;
             for stat in members.iter().filter(|stat| runs(stat)) {
                 let mark = ProcessMark { pid: stat.pid, start: stat.start };
-                if !frozen.stopped.contains(&mark) {
+                if !stopped.contains(&mark) {
                     send(mark, Signal::SIGSTOP);
-                    frozen.stopped.push(mark);
+                    stopped.push(mark);
                     moving = true;
                 } else if !matches!(stat.state, 'D' | 'Z') {
                     // The signal is on its way. One that waits for a disk obeys when that has answered, and of
@@ -45,19 +49,30 @@ impl Frozen {
                 }
             }
             if !moving {
-                return Ok(frozen);
+                return Ok(Self::Signals(stopped));
             }
             std::thread::sleep(Duration::from_micros(300));
         }
-        frozen.thaw();
+        resume(stopped);
         Err(io::Error::from(io::ErrorKind::TimedOut))
     }
 
     /// Lets them go on.
     pub(super) fn thaw(self) {
-        for mark in self.stopped {
-            send(mark, Signal::SIGCONT);
+        match self {
+            Self::Cgroup(cgroup) => {
+                if let Err(error) = cgroup.freeze(false) {
+                    eprintln!("supervisor: {error:#}");
+                }
+            }
+            Self::Signals(stopped) => resume(stopped),
         }
+    }
+}
+
+fn resume(stopped: Vec<ProcessMark>) {
+    for mark in stopped {
+        send(mark, Signal::SIGCONT);
     }
 }
 

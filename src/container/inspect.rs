@@ -12,6 +12,7 @@ use super::health::{self, Health};
 use super::name;
 use super::security;
 use super::status::{Status, observe_and_mend};
+use crate::runtime::DeviceRate;
 use crate::store::Store;
 use crate::volume;
 
@@ -63,6 +64,15 @@ pub fn inspect(store: &Store, dir: &ContainerDir, size: bool) -> Result<Value> {
         "Config": container_config(&config),
         "NetworkSettings": network::settings(store, &config, &attachments, &status),
     });
+    // Not Docker's: where it is limited, and what is done for limits that the kernel does not keep.
+    if let Status::Running(Alive { kept, .. }) = &status {
+        if let Some(cgroup) = &kept.cgroup {
+            value["State"]["CgroupPath"] = json!(cgroup.path);
+        }
+        if config.limits.any() {
+            value["LimitFallbacks"] = json!(kept.instead.notes);
+        }
+    }
     if size {
         let (rw, root) = super::size::measure(store, dir, &config)?;
         value["SizeRw"] = json!(rw);
@@ -220,18 +230,40 @@ fn host_config(
         "Runtime": "coracle",
         "Isolation": "",
     });
+    let limits = &config.limits;
+    let rates = |rates: &[DeviceRate], name: &str| -> Value {
+        rates.iter().map(|device| json!({"Path": device.path, name: device.rate})).collect::<Vec<_>>().into()
+    };
     let resources = json!({
-        "CpuShares": 0, "Memory": 0, "NanoCpus": 0, "CgroupParent": "", "BlkioWeight": 0,
-        "BlkioWeightDevice": [], "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [],
-        "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0,
-        "CpusetCpus": "", "CpusetMems": "",
+        "CpuShares": limits.cpu_shares,
+        "Memory": limits.memory,
+        "NanoCpus": limits.nano_cpus,
+        "CgroupParent": config.cgroup_parent,
+        "BlkioWeight": limits.blkio_weight,
+        "BlkioWeightDevice": rates(&limits.blkio_weight_device, "Weight"),
+        "BlkioDeviceReadBps": rates(&limits.device_read_bps, "Rate"),
+        "BlkioDeviceWriteBps": rates(&limits.device_write_bps, "Rate"),
+        "BlkioDeviceReadIOps": rates(&limits.device_read_iops, "Rate"),
+        "BlkioDeviceWriteIOps": rates(&limits.device_write_iops, "Rate"),
+        "CpuPeriod": limits.cpu_period,
+        "CpuQuota": limits.cpu_quota,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": limits.cpuset_cpus,
+        "CpusetMems": limits.cpuset_mems,
         "Devices": devices,
-        "DeviceCgroupRules": null, "DeviceRequests": null,
-        "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": null, "OomKillDisable": null,
-        "PidsLimit": null,
+        "DeviceCgroupRules": null,
+        "DeviceRequests": null,
+        "MemoryReservation": limits.memory_reservation,
+        "MemorySwap": limits.memory_swap,
+        "MemorySwappiness": limits.memory_swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
+        "PidsLimit": limits.pids,
         "Ulimits": ulimits,
-        "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
         "Init": config.init,
         "MaskedPaths": if unmasked { json!([]) } else { json!(super::spec::MASKED) },
         "ReadonlyPaths": if unmasked { json!([]) } else { json!(super::spec::READ_ONLY) },

@@ -22,6 +22,7 @@ mod freeze;
 mod health;
 mod inherit;
 mod inspect;
+mod limits;
 mod link;
 mod list;
 mod log;
@@ -47,6 +48,7 @@ mod terminal;
 mod update;
 mod volumes;
 
+pub use crate::runtime::cgroup::{DeviceRate, Limits};
 pub use attach::{AttachOptions, Outcome, attach};
 pub use commit::{CommitRequest, Held, commit, halt};
 pub use config::{
@@ -65,6 +67,7 @@ pub use exec::{DRAIN_ROLE, drain, exec};
 pub use export::export;
 pub use health::{Healthcheck, Word as HealthWord};
 pub use inspect::{inspect, inspect_network};
+pub use limits::{Kept, facts as limit_facts};
 pub use link::unlink;
 pub use list::{Summary, list};
 pub use logs::{LogOptions, logs};

@@ -94,7 +94,7 @@ pub fn connect(store: &Store, dir: &ContainerDir, mut attachment: Attachment) ->
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
         ),
     };
-    refuse_shared(dir, &config)?;
+    refuse_shared(&config)?;
     attachment.network.clone_from(&network.name);
     attachment.id.clone_from(&network.id);
     check(&attachment, &network)?;
@@ -124,8 +124,7 @@ pub fn disconnect(store: &Store, dir: &ContainerDir, text: &str, force: bool) ->
             None => return Err(error),
         },
     };
-    let leaves_none = id == network::NONE.id && dir.is_isolated(&config);
-    if !leaves_none && !attachments.iter().any(|it| is_of(it, &id, &name)) {
+    if !attachments.iter().any(|it| is_of(it, &id, &name)) {
         bail!("container {} is not connected to network {name}", dir.id());
     }
     let request = Request::Disconnect { network: id.clone() };
@@ -152,7 +151,7 @@ fn change(
     super::control::have_done(store, dir, request)
 }
 
-fn refuse_shared(dir: &ContainerDir, config: &ContainerConfig) -> Result<()> {
+fn refuse_shared(config: &ContainerConfig) -> Result<()> {
     match config.network {
         NetworkMode::Container(_) => bail!(
             "container sharing network namespace with another container or host cannot be connected to any other \
@@ -161,10 +160,10 @@ fn refuse_shared(dir: &ContainerDir, config: &ContainerConfig) -> Result<()> {
         NetworkMode::Host => {
             bail!("container cannot be disconnected from host network or connected to host network")
         }
-        NetworkMode::None if dir.is_isolated(config) => bail!(
+        NetworkMode::None => bail!(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
         ),
-        NetworkMode::Default | NetworkMode::Named(_) | NetworkMode::None => Ok(()),
+        NetworkMode::Default | NetworkMode::Named(_) => Ok(()),
     }
 }
 
@@ -208,8 +207,9 @@ pub(super) fn check(attachment: &Attachment, network: &Network) -> Result<()> {
     {
         complaints.push(format!("invalid value for {INTERFACE}: {name:?} is not a name for a device"));
     }
-    for address in attachment.link_local_ips.iter().filter(|address| address.is_unspecified()) {
-        complaints.push(format!("invalid link-local IP address: {address}"));
+    if !attachment.link_local_ips.is_empty() {
+        complaints
+            .push("link-local IP addresses are not supported: the kernel gives devices theirs".to_owned());
     }
     if complaints.is_empty() {
         return Ok(());
@@ -264,7 +264,6 @@ pub(super) fn endpoint_request(
         interface: attachment.driver_opts.get(INTERFACE).cloned(),
         ip: attachment.ip,
         ip6: attachment.ip6,
-        link_local: attachment.link_local_ips.clone(),
         mac: attachment.mac,
         names: names(store, config, attachment),
         hostname: config.hostname.clone(),

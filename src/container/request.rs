@@ -7,6 +7,7 @@ use super::config::{Attach, Attachment, Device, LogDriver, Mount, NetworkMode, R
 use super::health::Healthcheck;
 use super::sharing::Sharing;
 use crate::network::protocol::PortRequest;
+use crate::runtime::Limits;
 
 /// The wishes of `create` and `run`. Every front end (command line, compose file, API) makes one of these.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +64,10 @@ pub struct CreateRequest {
     pub security_opt: Vec<String>,
     /// `--ulimit`
     pub ulimits: Vec<Ulimit>,
+    /// `--memory`, `--cpus` and so on.
+    pub limits: Limits,
+    /// `--cgroup-parent`
+    pub cgroup_parent: String,
     /// `--shm-size` in bytes; `None`: 64 MiB.
     pub shm_size: Option<u64>,
     /// `--sysctl`

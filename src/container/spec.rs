@@ -367,6 +367,8 @@ pub(in crate::container) mod tests {
             inherited: BTreeSet::default(),
             volume_driver: String::new(),
             oom_score_adj: 0,
+            limits: crate::runtime::Limits::default(),
+            cgroup_parent: String::new(),
             auto_remove: false,
             cidfile: String::new(),
             log: LogDriver::JsonFile,

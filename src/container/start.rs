@@ -78,8 +78,8 @@ fn spawn_supervisor(store: &Store, dir: &ContainerDir, attach: Option<Streams>) 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .env_clear();
-    // What the id mapping and the search for newuidmap depend on.
-    for key in ["PATH", "USER", "LOGNAME"] {
+    // What the id mapping and the search for newuidmap depend on, and where the user's systemd is.
+    for key in ["PATH", "USER", "LOGNAME", "XDG_RUNTIME_DIR"] {
         if let Some(value) = std::env::var_os(key) {
             command.env(key, value);
         }

@@ -1,5 +1,5 @@
-//! What containers use: sums over the processes in their pid namespaces, as `/proc` tells them. No cgroup is
-//! needed for it.
+//! What containers use: as their control groups count it, and for what nobody counts, sums over the processes in
+//! their pid namespaces, as `/proc` tells them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,14 +12,15 @@ use super::dir::ContainerDir;
 use super::event;
 use super::list::Summary;
 use super::status::Status;
+use crate::runtime::Cgroup;
 use crate::store::Store;
 use crate::sys::proc::{self, Stat};
 
 /// What a container has used so far, and what it uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time, in clock ticks.
-    pub ticks: u64,
+    /// CPU time, in microseconds.
+    pub cpu: u64,
     /// Memory, in bytes: what is shared with others is shared out among them.
     pub memory: u64,
     /// Bytes read from disks.
@@ -57,10 +58,18 @@ pub fn sample(summaries: &[Summary]) -> Sample {
         let Status::Running(alive) = &summary.status else { return None };
         let init = alive.init?;
         let namespace = proc::pid_namespace(init.pid).filter(|_| init.lives())?;
+        let used = alive.kept.cgroup.as_ref().map(Cgroup::used).unwrap_or_default();
         let mut usage = Usage::default();
-        for stat in by_namespace.get(&namespace).into_iter().flatten() {
-            usage.add(stat);
+        // Without a group for it, or in one of a kernel that does not count.
+        if used.cpu.is_none() || used.memory.is_none() || used.blocks.is_none() || used.tasks.is_none() {
+            for stat in by_namespace.get(&namespace).into_iter().flatten() {
+                usage.add(stat);
+            }
         }
+        usage.cpu = used.cpu.unwrap_or(usage.cpu);
+        usage.memory = used.memory.unwrap_or(usage.memory);
+        (usage.read, usage.written) = used.blocks.unwrap_or((usage.read, usage.written));
+        usage.tasks = used.tasks.unwrap_or(usage.tasks);
         if summary.config.network.is_private() {
             (usage.received, usage.sent) = traffic(init.pid);
         }
@@ -81,7 +90,7 @@ pub fn processes(store: &Store, dir: &ContainerDir) -> Result<Vec<i32>> {
 
 impl Usage {
     fn add(&mut self, stat: &Stat) {
-        self.ticks += stat.ticks;
+        self.cpu += stat.ticks * 1_000_000 / rustix::param::clock_ticks_per_second();
         self.tasks += stat.threads;
         self.memory += proportional(stat.pid).unwrap_or(stat.pages * rustix::param::page_size() as u64);
         let Ok(io) = fs::read_to_string(format!("/proc/{}/io", stat.pid)) else { return };

@@ -112,6 +112,9 @@ fn mend(dir: &ContainerDir) -> Result<Status> {
         kill_orphan(init)
             .with_context(|| format!("end the process {} of container {}", init.pid, dir.short_id()))?;
     }
+    if this_boot && let Some(cgroup) = &alive.kept.cgroup {
+        cgroup.remove();
+    }
     if this_boot && dir.config().is_ok_and(|config| !config.sharing.dies_as_one()) {
         strays::kill(dir.id())?;
     }

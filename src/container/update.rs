@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::config::{ContainerConfig, RestartPolicy};
 use super::control::have_done;
 use super::dir::ContainerDir;
-use super::event;
 use super::protocol::Request;
 use super::status::observe_and_mend;
+use super::{event, limits};
+use crate::runtime::Limits;
+use crate::runtime::cgroup::observe;
 use crate::store::{Store, read_json, replace_json_synced};
 
 /// The file `update.json`: what was changed; `None`: as it was created.
@@ -18,6 +20,8 @@ use crate::store::{Store, read_json, replace_json_synced};
 pub struct Changes {
     /// What happens when the process ends.
     pub restart: Option<RestartPolicy>,
+    /// What it may use: all of it in the file, what changes in a request.
+    pub limits: Option<Limits>,
 }
 
 impl Changes {
@@ -31,12 +35,20 @@ impl Changes {
         if let Some(restart) = self.restart {
             config.restart = restart;
         }
+        if let Some(limits) = &self.limits {
+            config.limits.clone_from(limits);
+        }
     }
 }
 
-/// Changes a container's configuration; one that runs obeys at once.
-pub fn update(store: &Store, dir: &ContainerDir, changes: &Changes) -> Result<()> {
+/// Changes a container's configuration; one that runs obeys at once. Returns what the user should know.
+pub fn update(store: &Store, dir: &ContainerDir, changes: &Changes) -> Result<Vec<String>> {
     let cannot = |why: &str| anyhow!("Cannot update container {}: {why}", dir.id());
+    let mut changes = changes.clone();
+    let mut warnings = match &mut changes.limits {
+        Some(limits) => limits::check(limits, true)?,
+        None => Vec::new(),
+    };
     observe_and_mend(dir)?;
     let config = {
         let _lock = dir.lock()?;
@@ -48,6 +60,13 @@ pub fn update(store: &Store, dir: &ContainerDir, changes: &Changes) -> Result<()
         }
         let mut all = Changes::load(dir)?.unwrap_or_default();
         all.restart = changes.restart.or(all.restart);
+        if let Some(limits) = &changes.limits {
+            let mut merged =
+                limits::merge(&config.limits, limits).map_err(|error| cannot(&error.to_string()))?;
+            limits::check(&mut merged, true)?;
+            warnings.extend(limits::lacks(&merged, &observe()));
+            all.limits = Some(merged);
+        }
         replace_json_synced(&dir.join("update.json"), &all)?;
         all.apply(&mut config);
         config
@@ -59,5 +78,5 @@ pub fn update(store: &Store, dir: &ContainerDir, changes: &Changes) -> Result<()
         return Err(error);
     }
     event::note(store, &config, "update", &[]);
-    Ok(())
+    Ok(warnings)
 }

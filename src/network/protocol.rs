@@ -66,9 +66,6 @@ pub struct EndpointRequest {
     pub ip: Option<Ipv4Addr>,
     /// The IPv6 address; a free one if absent.
     pub ip6: Option<Ipv6Addr>,
-    /// More addresses of its device, which no other network knows.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub link_local: Vec<IpAddr>,
     /// The hardware address; one of the router's choice if absent.
     pub mac: Option<Mac>,
     /// Every name it answers to on this network: its own, its aliases, its short id.
@@ -175,11 +172,6 @@ pub enum RefusalKind {
         ip: IpAddr,
         /// The port of the host.
         port: u16,
-        /// What is spoken there.
-        protocol: Protocol,
-        /// Whether it is another container.
-        #[serde(default)]
-        ours: bool,
     },
     /// The host lets only root listen at the port.
     PortDenied {
@@ -258,12 +250,7 @@ mod tests {
         let request = Request::Publish { ports, claim: true };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
-        let kind = RefusalKind::PortAllocated {
-            ip: "0.0.0.0".parse().unwrap(),
-            port: 80,
-            protocol: Protocol::Tcp,
-            ours: true,
-        };
+        let kind = RefusalKind::PortAllocated { ip: "0.0.0.0".parse().unwrap(), port: 80 };
         let reply = Reply::Refused(Refusal::new(kind, "port is already allocated"));
         let text = serde_json::to_string(&reply).unwrap();
         assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);

@@ -13,6 +13,7 @@ use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::Signal;
 
+use super::cgroup::Instead;
 use super::guest::{LaunchMode, ParentDeath};
 use super::handshake::FromInit;
 use super::identity::{self, Powers};
@@ -44,6 +45,10 @@ pub(super) struct Body<'a> {
     pub(super) trees: &'a [Tree],
     /// Whether it is hidden from those that are in its user namespace already, and so from itself.
     pub(super) hidden: bool,
+    /// Whether it makes a cgroup namespace, when it is let go.
+    pub(super) new_cgroups: bool,
+    /// What it does to itself in the place of a cgroup. Of the first process, somebody else sees to that.
+    pub(super) instead: Option<&'a Instead>,
 }
 
 /// Runs in the first process of a container.
@@ -63,6 +68,9 @@ pub(super) fn run(body: Body<'_>, steps: &[Step], report: OwnedFd) -> ! {
 pub(super) fn run_joined(body: Body<'_>, may_set_groups: bool, report: OwnedFd) -> ! {
     begin(&body, &report);
     let join = || {
+        if let Some(instead) = body.instead {
+            instead.apply(None).context("set limits")?;
+        }
         let root = Root::open(Path::new("/")).context("open the container's root")?;
         let terminal = match body.terminal {
             Some(size) => {
@@ -111,6 +119,9 @@ fn set_up(body: Body<'_>, steps: &[Step], report: BorrowedFd<'_>) -> Result<Infa
         && !body.hidden
     {
         perform::set_oom_score_adj(score)?;
+    }
+    if body.new_cgroups {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).context("make a cgroup namespace")?;
     }
     let setgroups = fs::read_to_string("/proc/self/setgroups").context("read /proc/self/setgroups")?;
     let mut stage = Stage::new(body.terminal.unwrap_or_default(), body.trees);

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::{Context, Result};
 use rustix::thread::ThreadNameSpaceType;
 
+use super::cgroup::{Cgroup, Instead};
 use super::guest::{LaunchMode, ParentDeath};
 use super::init::{self, Body};
 use super::spawn::{Enter, spawn};
@@ -40,6 +41,10 @@ pub struct JoinRequest<'a> {
     pub detached: bool,
     /// The filter of system calls, compiled.
     pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
+    /// The container's cgroup.
+    pub cgroup: Option<&'a Cgroup>,
+    /// What is done for limits in the place of one.
+    pub instead: &'a Instead,
 }
 
 /// Starts a process in the namespaces of a running container. It is a child of the caller.
@@ -65,9 +70,11 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         parent_death: ParentDeath::Spares,
         trees: &[],
         hidden: true,
+        new_cgroups: false,
+        instead: Some(request.instead),
     };
     let mut given = Some((body, theirs));
-    let enter = Enter::Process { pidfd: target.pidfd, kinds };
+    let enter = Enter::Process { pidfd: target.pidfd, kinds, cgroup: request.cgroup };
     let (pid, pidfd) = spawn(&enter, 0, request.process.oom_score_adj(), || {
         if let Some((body, theirs)) = given.take() {
             init::run_joined(body, setgroups.trim() == "allow", theirs);

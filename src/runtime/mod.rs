@@ -18,6 +18,7 @@
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 mod borrow;
+pub mod cgroup;
 mod filesystem;
 pub mod guest;
 mod handshake;
@@ -45,6 +46,7 @@ use crate::idmap::Identity;
 use crate::oci::runtime::Spec;
 
 pub use borrow::borrow;
+pub use cgroup::{Cgroup, DeviceRate, Limits};
 pub use join::{JoinRequest, Target, join};
 pub use prepare::{Prepared, fits, prepare};
 pub use view::view;

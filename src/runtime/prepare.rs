@@ -61,6 +61,8 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         parent_death: ParentDeath::Kills,
         trees: bundle.trees,
         hidden: shares_users,
+        new_cgroups: has_new(spec, LinuxNamespaceType::Cgroup),
+        instead: None,
     };
     let mut given = Some((body, theirs));
     let spawned = spawn(&enter, flags(bundle), process.oom_score_adj(), || {
@@ -160,14 +162,16 @@ fn find_in_layers<'a>(layers: impl Iterator<Item = &'a PathBuf>, path: &Path) ->
 }
 
 /// The kinds of namespaces that a container may have of its own.
-const KINDS: [(LinuxNamespaceType, libc::c_int); 7] = [
+///
+/// Its cgroup namespace is not among them: the container's first process makes that itself when it is in its
+/// cgroup, which becomes the namespace's root.
+const KINDS: [(LinuxNamespaceType, libc::c_int); 6] = [
     (LinuxNamespaceType::User, libc::CLONE_NEWUSER),
     (LinuxNamespaceType::Mount, libc::CLONE_NEWNS),
     (LinuxNamespaceType::Pid, libc::CLONE_NEWPID),
     (LinuxNamespaceType::Ipc, libc::CLONE_NEWIPC),
     (LinuxNamespaceType::Uts, libc::CLONE_NEWUTS),
     (LinuxNamespaceType::Network, libc::CLONE_NEWNET),
-    (LinuxNamespaceType::Cgroup, libc::CLONE_NEWCGROUP),
 ];
 
 /// Always a mount namespace of its own: the steps would change the caller's.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::process::DumpableBehavior;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
+use super::cgroup::Cgroup;
 use super::perform;
 use crate::sys::process::{self, Cloned, Parent};
 use crate::sys::socket;
@@ -21,8 +22,8 @@ pub(super) enum Enter<'a> {
         /// Whether a user namespace is among them, so that the child shares it with another container.
         shares_users: bool,
     },
-    /// Those of a process.
-    Process { pidfd: BorrowedFd<'a>, kinds: ThreadNameSpaceType },
+    /// Those of a process, and its cgroup.
+    Process { pidfd: BorrowedFd<'a>, kinds: ThreadNameSpaceType, cgroup: Option<&'a Cgroup> },
 }
 
 /// Makes a child of this process: in it runs `child`, and then it ends.
@@ -89,6 +90,10 @@ fn enter_and_clone(enter: &Enter<'_>, flags: libc::c_int, score: Option<i32>) ->
         // The child inherits it; hidden, neither of us could write the file.
         perform::set_oom_score_adj(score)?;
     }
+    if let Enter::Process { cgroup: Some(cgroup), .. } = enter {
+        // So is the child, from its first moment on.
+        cgroup.add(&[i32::try_from(std::process::id())?])?;
+    }
     // From the moment we are inside, processes there might look into us.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context("hide from the container")?;
@@ -105,7 +110,7 @@ fn enter_and_clone(enter: &Enter<'_>, flags: libc::c_int, score: Option<i32>) ->
                 rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).context("show")?;
             }
         }
-        Enter::Process { pidfd, kinds } => {
+        Enter::Process { pidfd, kinds, .. } => {
             rustix::thread::move_into_thread_name_spaces(*pidfd, *kinds).context("enter the container")?;
         }
     }

@@ -85,6 +85,22 @@ pub fn members(all: &[Stat], init: i32) -> Vec<Stat> {
     all.iter().filter(|stat| known.contains(&stat.pid)).cloned().collect()
 }
 
+/// Returns those of `roots` that are there, and everybody whom they or their children have made and not outlived.
+pub fn descendants(roots: &[i32]) -> Vec<i32> {
+    let mut found: Vec<i32> = roots.iter().copied().filter(|pid| stat(*pid).is_some()).collect();
+    let mut known: HashSet<i32> = found.iter().copied().collect();
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied() {
+        next += 1;
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children = text.split_ascii_whitespace().filter_map(|word| word.parse().ok());
+            found.extend(children.filter(|child| known.insert(*child)));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +120,11 @@ mod tests {
         let all = all();
         assert!(all.iter().any(|stat| stat.pid == own && stat.threads > 0));
         assert!(members(&all, own).iter().any(|stat| stat.pid == own));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let made = i32::try_from(child.id()).unwrap();
+        assert!(descendants(&[own]).contains(&made));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(descendants(&[made]).is_empty());
     }
 }

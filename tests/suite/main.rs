@@ -31,6 +31,7 @@ mod inspect;
 mod interop;
 mod levels;
 mod lifecycle;
+mod limits;
 mod live;
 mod login;
 mod logs;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         ("security", security::TESTS),
         ("sharing", sharing::TESTS),
         ("network", network::TESTS),
+        ("limits", limits::TESTS),
         ("live", live::TESTS),
         ("router", router::TESTS),
         ("ports", ports::TESTS),

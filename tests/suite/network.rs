@@ -9,7 +9,6 @@ use crate::support::harness::{Test, tests};
 use crate::support::{Sandbox, wait_until};
 
 pub(crate) const TESTS: &[Test] = tests![
-    link_local_addresses_are_given,
     there_are_three_from_the_start,
     creates_inspects_and_removes,
     refuses_what_cannot_be,
@@ -597,29 +596,4 @@ fn options_that_contradict_each_other() {
         .run(["run", "--rm", "--network-alias", "x", "busybox", "true"])
         .code(125)
         .stderr_contains("network-scoped aliases are only supported for user-defined networks");
-}
-
-fn link_local_addresses_are_given() {
-    let sandbox = Sandbox::new().busybox();
-    sandbox.run(["network", "create", "net"]).success();
-    let flags = ["--link-local-ip", "169.254.9.9", "--link-local-ip", "fe80::9:9"];
-    let mut words = vec!["run", "-d", "--name", "aa", "--network", "net"];
-    words.extend(flags);
-    words.extend(["busybox", "sleep", "1000"]);
-    sandbox.run(words).success();
-    sandbox
-        .run(["exec", "aa", "ip", "addr", "show", "dev", "eth0"])
-        .success()
-        .stdout_contains("inet 169.254.9.9/16")
-        .stdout_contains("inet6 fe80::9:9/64");
-    sandbox
-        .run(["inspect", "-f", "{{json .NetworkSettings.Networks.net.IPAMConfig}}", "aa"])
-        .stdout("{\"LinkLocalIPs\":[\"169.254.9.9\",\"fe80::9:9\"]}\n");
-    sandbox.run(["run", "-d", "--name", "bb", "busybox", "sleep", "1000"]).success();
-    sandbox.run(["network", "connect", "--link-local-ip", "169.254.9.10", "net", "bb"]).success();
-    sandbox.run(["exec", "aa", "ping", "-c", "1", "-W", "5", "169.254.9.10"]).success();
-    sandbox
-        .run(["network", "connect", "--link-local-ip", "0.0.0.0", "net", "bb"])
-        .code(1)
-        .stderr_contains("invalid link-local IP address: 0.0.0.0");
 }

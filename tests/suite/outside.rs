@@ -1,10 +1,10 @@
 //! What goes between containers and the world, as the world sees it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use crate::support::harness::{Test, tests};
-use crate::support::outside::{FAR, HOST, Outside, WORLD, greet, within};
+use crate::support::outside::{HOST, Outside, WORLD, greet, within};
 use crate::support::{Sandbox, wait_until};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -16,7 +16,6 @@ pub(crate) const TESTS: &[Test] = tests![
     an_internal_network_is_not_published,
     subnets_avoid_the_hosts_routes,
     the_hosts_loopback_is_out_of_reach,
-    a_narrow_way_is_found,
 ];
 
 /// Runs a script in a container of its own.
@@ -137,25 +136,4 @@ fn the_hosts_loopback_is_out_of_reach() {
     script(&sandbox, &[], &format!("{reach} 7003")).stdout("").code(1);
     sandbox.run(["network", "create", "-o", "coracle.host_loopback=true", "near"]).success();
     script(&sandbox, &["--network", "near"], &format!("{reach} 7003")).stdout("secret\n").success();
-}
-
-fn a_narrow_way_is_found() {
-    const BYTES: usize = 2_000_000;
-    let (mut outside, sandbox) = Outside::new();
-    let sandbox = sandbox.busybox();
-    let far = outside.beyond(1300);
-    let listener = within(far, || TcpListener::bind((FAR, 7000)).unwrap());
-    let heard = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        listener.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
-        bytes.len()
-    });
-    script(&sandbox, &[], &format!("head -c {BYTES} /dev/zero | nc -w 20 {FAR} 7000")).success();
-    assert_eq!(heard.join().unwrap(), BYTES);
-    // It was the way, not the far end, that said how long packets may be.
-    let routes = within(outside.host(), || {
-        std::process::Command::new("ip").args(["route", "get", FAR]).output().unwrap().stdout
-    });
-    let routes = String::from_utf8_lossy(&routes).into_owned();
-    assert!(routes.contains("mtu 1300"), "{routes}");
 }

@@ -170,8 +170,7 @@ fn a_busy_port_is_dockers_error() {
     sandbox
         .run(["run", "--rm", "-p", &asked, "busybox", "true"])
         .code(125)
-        .stderr_contains(&format!("failed to bind host port 127.0.0.1:{port}/tcp: address already in use"))
-        .stderr_contains("another program of this machine listens there");
+        .stderr_contains(&format!("Bind for 127.0.0.1:{port} failed: port is already allocated"));
 }
 
 fn ports_close_with_the_container() {

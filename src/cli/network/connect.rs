@@ -54,7 +54,7 @@ struct ConnectArgs {
     /// Add a link to another container
     #[arg(long, value_name = "list", value_parser = parse_link)]
     link: Vec<String>,
-    /// Container IPv4/IPv6 link-local addresses
+    /// Refused: the kernel gives link-local addresses
     #[arg(long, value_name = "ipSlice", value_parser = parse_ip)]
     link_local_ip: Vec<IpAddr>,
     /// Network and container

@@ -1,6 +1,7 @@
 //! The flags of `run` and `create`, and the request that they make.
 
 mod absent;
+mod limits;
 mod mount;
 mod network;
 pub(super) mod port;
@@ -19,7 +20,8 @@ use super::report::misuse;
 use super::session::Session;
 use crate::container::{Attach, CreateRequest, Healthcheck, Ulimit};
 
-pub(super) use absent::{ABSENT, LIMITS};
+pub(super) use absent::ABSENT;
+pub(super) use limits::LimitFlags;
 use network::NetworkFlags;
 pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
 use sharing::SharingFlags;
@@ -113,6 +115,10 @@ pub(super) struct ContainerFlags {
     /// Name of the container
     #[arg(long, value_name = "string")]
     name: Option<String>,
+    #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
+    fixed_limits: limits::FixedLimitFlags,
     #[command(flatten)]
     network: NetworkFlags,
     #[command(flatten)]
@@ -245,7 +251,9 @@ impl ContainerFlags {
                 .iter()
                 .map(|text| value::security_opt(text))
                 .collect::<Result<_>>()?,
-            ulimits: self.limits(),
+            ulimits: self.ulimits(),
+            limits: self.fixed_limits.add_to(self.limits.read()?),
+            cgroup_parent: self.fixed_limits.cgroup_parent.clone().unwrap_or_default(),
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().map(|text| variables::pair(text)).collect(),
             devices: self
@@ -322,7 +330,7 @@ impl ContainerFlags {
     }
 
     /// Returns the limits, sorted by name; of several for one name the last counts.
-    fn limits(&self) -> Vec<Ulimit> {
+    fn ulimits(&self) -> Vec<Ulimit> {
         let by_name: std::collections::BTreeMap<_, _> =
             self.ulimit.iter().map(|limit| (limit.name.as_str(), limit)).collect();
         by_name.into_values().cloned().collect()

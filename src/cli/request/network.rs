@@ -36,7 +36,7 @@ pub(in crate::cli) struct NetworkFlags {
     /// Add a link to another container
     #[arg(long, value_name = "list", value_parser = parse_link)]
     link: Vec<String>,
-    /// Container IPv4/IPv6 link-local addresses
+    /// Refused: the kernel gives link-local addresses
     #[arg(long, value_name = "list", value_parser = parse_ip)]
     link_local_ip: Vec<IpAddr>,
     /// Hardware address (e.g., 92:d0:c6:0a:29:33)

@@ -8,7 +8,6 @@ use super::value;
 use super::variables::pair;
 use crate::cli::grammar::integer;
 use crate::cli::report::{coded, response};
-use crate::cli::session::Session;
 use crate::container::{IpcMode, PidMode, Sharing};
 
 /// The flags.
@@ -35,9 +34,6 @@ pub(in crate::cli) struct SharingFlags {
     /// How the container is kept apart; there is one way, "default"
     #[arg(long, value_name = "string")]
     isolation: Option<String>,
-    /// Accepted; the kernel has no such limit any more
-    #[arg(long, value_name = "bytes", value_parser = value::parse_bytes, hide = true)]
-    kernel_memory: Option<u64>,
     /// How likely the container is to be killed when memory is short (up to 1000)
     #[arg(long, value_name = "int", value_parser = integer)]
     oom_score_adj: Option<i64>,
@@ -68,9 +64,6 @@ impl SharingFlags {
     /// Puts the namespaces together, and refuses what cannot be had.
     pub(super) fn read(&self) -> Result<Sharing> {
         self.refuse_windows()?;
-        if self.kernel_memory.is_some() {
-            Session::note("Flag --kernel-memory has been deprecated, and no longer supported by the kernel");
-        }
         let text = |flag: &'_ Option<String>| flag.clone().unwrap_or_default();
         let invalid = |flag: &str, kind: &str| anyhow!("--{flag}: invalid {kind} mode");
         let host = |flag: &str, kind: &str, text: &str| match text {

@@ -155,13 +155,13 @@ fn networks(
 ) -> Map<String, Value> {
     let mut found = Map::new();
     match &config.network {
-        NetworkMode::Host | NetworkMode::None if attachments.is_empty() => {
+        NetworkMode::Host | NetworkMode::None => {
             let known = if config.network == NetworkMode::Host { HOST } else { NONE };
             found
                 .insert(known.name.to_owned(), endpoint(&Attachment::default(), known.id, None, Value::Null));
         }
         NetworkMode::Container(_) => {}
-        NetworkMode::Host | NetworkMode::None | NetworkMode::Default | NetworkMode::Named(_) => {
+        NetworkMode::Default | NetworkMode::Named(_) => {
             for attachment in attachments {
                 let joined = alive.and_then(|alive| {
                     alive
@@ -190,9 +190,6 @@ fn endpoint(attachment: &Attachment, id: &str, joined: Option<&Joined>, names: V
     let mut wishes = BTreeMap::new();
     wishes.extend(attachment.ip.map(|ip| ("IPv4Address", json!(ip))));
     wishes.extend(attachment.ip6.map(|ip| ("IPv6Address", json!(ip))));
-    if !attachment.link_local_ips.is_empty() {
-        wishes.insert("LinkLocalIPs", json!(attachment.link_local_ips));
-    }
     let wished = attachment.mac.map(|mac| mac.to_string());
     json!({
         "IPAMConfig": if wishes.is_empty() { Value::Null } else { json!(wishes) },
@@ -303,6 +300,7 @@ mod tests {
             paused: false,
             networks: vec![Joined { endpoint_id: "e".repeat(64), default_route: true, endpoint }],
             ports: vec![port("::"), port("0.0.0.0")],
+            kept: crate::container::Kept::default(),
         }
     }
 

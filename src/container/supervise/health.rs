@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 use crate::container::config::{ContainerConfig, ProcessConfig};
 use crate::container::dir::{ContainerDir, now};
 use crate::container::health::{self, Finding, Health, OUTPUT_LIMIT, Plan, Word};
+use crate::container::limits::Kept;
 use crate::container::log::Stream;
 use crate::container::stdio::Stdio;
 use crate::container::{exec, filter, spec};
@@ -33,6 +34,8 @@ pub(super) struct Patient<'a> {
     pub(super) pid: i32,
     /// When it was started.
     pub(super) since: Instant,
+    /// What keeps it within its limits.
+    pub(super) kept: &'a Kept,
 }
 
 /// The checks of one run.
@@ -170,6 +173,8 @@ impl Checks {
             stdin: false,
             detached: false,
             seccomp: filter::of(config, config.privileged)?,
+            cgroup: patient.kept.cgroup.as_ref(),
+            instead: &patient.kept.instead,
         };
         let target = Target { pidfd: patient.pidfd, pid: patient.pid };
         let Process { pid, pidfd, io } = runtime::join(target, &request).map_err(exec::explain)?;

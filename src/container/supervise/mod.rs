@@ -27,6 +27,7 @@ mod detour;
 mod health;
 mod hold;
 mod join;
+mod keeper;
 mod launch;
 mod network;
 mod restart;

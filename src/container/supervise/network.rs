@@ -36,7 +36,7 @@ pub(super) struct Wish<'a> {
 impl<'a> Wish<'a> {
     /// Loads what the container is meant to be in now.
     pub(super) fn load(store: &'a Store, dir: &'a ContainerDir, config: &'a ContainerConfig) -> Result<Self> {
-        let attachments = if config.network.is_private() { dir.attachments(config)? } else { Vec::new() };
+        let attachments = if config.network.is_bridged() { dir.attachments(config)? } else { Vec::new() };
         let networks = resolve(store, &attachments).context("failed to set up container networking")?;
         Ok(Self { store, dir, config, networks })
     }
@@ -422,20 +422,9 @@ pub(super) fn unpublished(endpoint: &str, error: anyhow::Error) -> anyhow::Error
         StartError { code: 125, message, hint }.into()
     };
     match error.downcast_ref::<Refusal>().map(|refusal| refusal.kind) {
-        Some(RefusalKind::PortAllocated { ip, port, protocol, ours }) => {
+        Some(RefusalKind::PortAllocated { ip, port }) => {
             let address = std::net::SocketAddr::new(ip, port);
-            if ours {
-                said(format!("Bind for {address} failed: port is already allocated"), None)
-            } else {
-                let text =
-                    format!("failed to bind host port {address}/{}: address already in use", protocol.name());
-                said(
-                    text,
-                    Some(format!(
-                        "another program of this machine listens there: see `ss -ln sport = {port}`"
-                    )),
-                )
-            }
+            said(format!("Bind for {address} failed: port is already allocated"), None)
         }
         Some(RefusalKind::PortDenied { port }) => said(
             format!("cannot expose privileged port {port}: permission denied"),
@@ -500,16 +489,13 @@ mod tests {
 
     #[test]
     fn complains_in_dockers_words() {
-        let taken = |ours| {
-            let ip = "0.0.0.0".parse().unwrap();
-            let kind = RefusalKind::PortAllocated { ip, port: 80, protocol: Protocol::Tcp, ours };
-            unpublished("web (abc)", Refusal::new(kind, "taken").into()).to_string()
-        };
-        let so_far = "failed to set up container networking: driver failed programming external connectivity on \
-                      endpoint web (abc): ";
-        assert_eq!(taken(true), format!("{so_far}Bind for 0.0.0.0:80 failed: port is already allocated"));
-        let text = format!("{so_far}failed to bind host port 0.0.0.0:80/tcp: address already in use");
-        assert_eq!(taken(false), text);
+        let kind = RefusalKind::PortAllocated { ip: "0.0.0.0".parse().unwrap(), port: 80 };
+        let error = unpublished("web (abc)", Refusal::new(kind, "taken").into());
+        assert_eq!(
+            error.to_string(),
+            "failed to set up container networking: driver failed programming external connectivity on endpoint web \
+             (abc): Bind for 0.0.0.0:80 failed: port is already allocated"
+        );
         let error = unpublished("web (abc)", Refusal::new(RefusalKind::PortDenied { port: 80 }, "no").into());
         let hint = error.downcast_ref::<StartError>().unwrap().hint.clone().unwrap();
         assert!(hint.ends_with("sysctl net.ipv4.ip_unprivileged_port_start=80"), "{hint}");

@@ -15,12 +15,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::client::Client;
 use super::health::{Checks, Patient};
+use super::keeper::Keeper;
 use super::launch::Launch;
 use super::network::{Plugged, Wish};
 use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
 use crate::container::freeze::Frozen;
+use crate::container::limits::Kept;
 use crate::container::log::{Bounds, Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
@@ -64,6 +66,8 @@ pub(super) struct Supervisor {
     pasta: Option<Pasta>,
     /// When the next attempt is made to have one, after it has died and one has failed.
     replace_at: Option<Instant>,
+    /// What keeps the container within its limits.
+    keeper: Keeper,
     /// The process, while one runs.
     process: Option<Running>,
     /// When the next run begins, while none runs.
@@ -104,8 +108,14 @@ struct Running {
 
 impl Running {
     /// Describes the container for its health checks.
-    fn patient<'a>(&'a self, dir: &'a ContainerDir, config: &'a ContainerConfig, pid: i32) -> Patient<'a> {
-        Patient { dir, config, pidfd: self.pidfd.as_fd(), pid, since: self.since }
+    fn patient<'a>(
+        &'a self,
+        dir: &'a ContainerDir,
+        config: &'a ContainerConfig,
+        mark: &'a Alive,
+    ) -> Patient<'a> {
+        let pid = mark.init.map_or(0, |init| init.pid);
+        Patient { dir, config, pidfd: self.pidfd.as_fd(), pid, since: self.since, kept: &mark.kept }
     }
 }
 
@@ -151,6 +161,7 @@ impl Supervisor {
             paused: false,
             networks: Vec::new(),
             ports: Vec::new(),
+            kept: Kept::default(),
         };
         Ok(Self {
             store,
@@ -169,6 +180,7 @@ impl Supervisor {
             router: None,
             pasta: None,
             replace_at: None,
+            keeper: Keeper::default(),
             process: None,
             next_run: None,
             stopped: false,
@@ -218,12 +230,16 @@ impl Supervisor {
         let wish = Wish::load(&self.store, &self.dir, &self.config)?;
         let mut router = wish.reach()?;
         let launched = launch.prepare(window, first)?;
+        // The user's systemd works on it while the networks are joined.
+        let pending = self.keeper.begin(&self.config, launched.pid())?;
         let pasta = wish.plug(&mut router, launched.pid(), &mut self.mark)?;
         if !self.mark.networks.is_empty() {
             self.dir.put_alive(&self.mark)?;
             wish.confirm()?;
         }
         event::note_mounts(&self.store, &self.config);
+        self.keeper.settle(pending, &self.config, launched.pid())?;
+        self.mark.kept = self.keeper.kept.clone();
         let process = launched.start()?;
         self.router = router;
         self.pasta = pasta;
@@ -280,6 +296,9 @@ impl Supervisor {
             }
         }
         self.check_health();
+        if ready.memory || self.keeper.due().is_some_and(|at| at <= Instant::now()) {
+            self.check_memory();
+        }
         for client in &mut self.clients {
             client.flush();
         }
@@ -301,6 +320,7 @@ impl Supervisor {
         for stream in [Stream::Stdout, Stream::Stderr] {
             while self.take_output(stream) {}
         }
+        self.check_memory();
         let Some(process) = self.process.take() else { return Ok(None) };
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
         if !self.config.sharing.dies_as_one()
@@ -325,6 +345,7 @@ impl Supervisor {
             code,
             restarts: self.mark.restarts,
             stopped: self.stopped && !self.again && !self.going_down,
+            oom_killed: self.keeper.out_of_memory(),
             ..ExitRecord::default()
         };
         let delay = if self.again {
@@ -368,8 +389,9 @@ impl Supervisor {
         }
     }
 
-    /// Gives up the networks: the process that was in them has ended, or never came to run.
+    /// Gives up the networks and the control group: the process that was in them has ended, or never came to run.
     fn unplug(&mut self) {
+        self.keeper.end();
         self.router = None;
         self.pasta = None;
         self.replace_at = None;
@@ -471,13 +493,20 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Looks whether memory has run out, and writes it down.
+    fn check_memory(&mut self) {
+        let Some(init) = self.mark.init else { return };
+        for _ in 0..self.keeper.look(&self.config, init.pid) {
+            self.note("oom", &[]);
+        }
+    }
+
     /// Goes on with the health checks.
     fn check_health(&mut self) {
-        let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init)
-        else {
+        let (Some(checks), Some(process), Some(_)) = (&mut self.checks, &self.process, self.mark.init) else {
             return;
         };
-        let notes = checks.step(&process.patient(&self.dir, &self.config, init.pid), &mut self.buffer);
+        let notes = checks.step(&process.patient(&self.dir, &self.config, &self.mark), &mut self.buffer);
         for (action, more) in notes {
             self.note(&action, &more);
         }
@@ -525,6 +554,10 @@ impl Supervisor {
             at.router = Some(fds.len());
             fds.push(PollFd::from_borrowed_fd(router.as_fd(), PollFlags::IN));
         }
+        if let Some(events) = self.keeper.events() {
+            at.memory = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(events, PollFlags::PRI));
+        }
         if let Some(process) = process {
             at.pidfd = Some(fds.len());
             fds.push(PollFd::new(&process.pidfd, PollFlags::IN));
@@ -543,7 +576,8 @@ impl Supervisor {
         }
         let left = |at: Instant| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         let timer = self.kill_at.into_iter().chain(self.next_run).chain(self.replace_at);
-        let timer = timer.chain(self.checks.as_ref().and_then(Checks::due)).min().map(left);
+        let timer =
+            timer.chain(self.checks.as_ref().and_then(Checks::due)).chain(self.keeper.due()).min().map(left);
         let timeout = timer.into_iter().chain(self.stirred.then_some(QUIET)).min().map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
@@ -558,6 +592,7 @@ impl Supervisor {
         let ready = Ready {
             signals: heard(0),
             router: is_ready(at.router),
+            memory: is_ready(at.memory),
             listener: heard(1),
             clients: (0..self.clients.len()).map(|client| heard(client + 2)).collect(),
             exited: is_ready(at.pidfd),
@@ -577,6 +612,7 @@ impl Supervisor {
 #[derive(Default)]
 struct Places {
     router: Option<usize>,
+    memory: Option<usize>,
     pidfd: Option<usize>,
     stdout: Option<usize>,
     stderr: Option<usize>,
@@ -586,6 +622,7 @@ struct Places {
 struct Ready {
     signals: bool,
     router: bool,
+    memory: bool,
     listener: bool,
     clients: Vec<bool>,
     exited: bool,

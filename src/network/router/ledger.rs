@@ -1,6 +1,6 @@
 //! Who is plugged in where: what the router knows as long as it lives.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
@@ -14,15 +14,12 @@ use super::plane::Plane;
 use super::plane::tcp::door::{Target, Way};
 use super::plug::{self, Plug};
 use super::space::Space;
+use crate::network::Network;
 use crate::network::protocol::{Endpoint, EndpointRequest, PortRequest, PublishedPort, Refusal, RefusalKind};
-use crate::network::{Mac, Network};
 use crate::sys::netlink::Refused;
 
 /// How long a bridge without containers is kept for the next one.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// How long a container that is gone may take to take its devices with it.
-const PARTING: Duration = Duration::from_millis(500);
 
 /// Everything that is plugged in.
 #[derive(Debug)]
@@ -34,18 +31,6 @@ pub(super) struct Ledger {
     directory: Arc<RwLock<Directory>>,
     /// Devices that a router before has left, and that nobody has claimed yet.
     orphans: BTreeSet<String>,
-    /// Devices of containers that are gone, the oldest first.
-    parting: VecDeque<Parting>,
-}
-
-/// A device that goes with its container's namespace. To remove it takes a wait for all processors, with every
-/// other device of the machine locked meanwhile; the kernel removes what dies with a namespace beside all that,
-/// many at once.
-#[derive(Debug)]
-struct Parting {
-    since: Instant,
-    device: String,
-    mac: Mac,
 }
 
 /// A network that has a bridge.
@@ -74,8 +59,6 @@ struct Place {
     addresses: Vec<IpAddr>,
     /// The name of its device in the router's namespace.
     device: String,
-    /// The address of its device in the container.
-    mac: Mac,
     /// The name of its device in the container.
     interface: String,
     default_route: bool,
@@ -95,15 +78,7 @@ impl Ledger {
                 BTreeSet::new()
             }
         };
-        Self {
-            space,
-            plane,
-            lans: BTreeMap::new(),
-            guests: BTreeMap::new(),
-            directory,
-            orphans,
-            parting: VecDeque::new(),
-        }
+        Self { space, plane, lans: BTreeMap::new(), guests: BTreeMap::new(), directory, orphans }
     }
 
     /// Returns the router's namespace.
@@ -134,20 +109,14 @@ impl Ledger {
         let addresses = take_addresses(lan, request)?;
         let device = device_name(container, id);
         let mac = request.mac.or_else(|| addresses.first().map(|address| mac_of(*address)));
-        let mac = mac.unwrap_or(Mac([2, 0x42, 0, 0, 0, 1]));
-        // The bridge must not send to the old one what is for the new one.
-        self.part(|parting| parting.mac == mac || parting.device == device);
-        // It was opened above.
-        let Some(lan) = self.lans.get_mut(id) else { return Err(other("the network is gone")) };
         let plug = Plug {
             network: &lan.network,
             bridge: lan.bridge,
             name: &device,
             namespace: namespace.as_fd(),
             interface: request.interface.as_deref(),
-            mac,
+            mac: mac.unwrap_or(crate::network::Mac([2, 0x42, 0, 0, 0, 1])),
             addresses: &addresses,
-            link_local: &request.link_local,
             default_route: request.default_route,
         };
         let plugged = plug_in(&mut self.space, &plug, claim);
@@ -164,7 +133,7 @@ impl Ledger {
         self.orphans.remove(&device);
         let network_id = id.clone();
         let default_route = request.default_route;
-        let place = Place { network_id, addresses, device, mac, interface, default_route };
+        let place = Place { network_id, addresses, device, interface, default_route };
         let member = member(container, &endpoint, request);
         let mut directory = write(&self.directory);
         endpoint.linked_by = directory.linked_to(container, id);
@@ -182,7 +151,6 @@ impl Ledger {
             Some(guest.places.remove(at))
         });
         let Some(place) = found else { return Err(other("the container is not connected to the network")) };
-        plug::unplug(&mut self.space, &place.device);
         self.release(container, &place);
         Ok(())
     }
@@ -258,32 +226,18 @@ impl Ledger {
         Some(target)
     }
 
-    /// Forgets a container that is gone.
+    /// Unplugs a container from all networks.
     pub(super) fn leave(&mut self, container: &str) {
         self.plane.unpublish(container);
         let Some(guest) = self.guests.remove(container) else { return };
         for place in guest.places {
             self.release(container, &place);
-            let Place { device, mac, .. } = place;
-            self.parting.push_back(Parting { since: Instant::now(), device, mac });
-        }
-    }
-
-    /// Removes the devices of gone containers that are meant.
-    fn part(&mut self, meant: impl Fn(&Parting) -> bool) {
-        if !self.parting.iter().any(&meant) {
-            return;
-        }
-        let (now, later) = std::mem::take(&mut self.parting).into_iter().partition(|parting| meant(parting));
-        self.parting = later;
-        let now: VecDeque<Parting> = now;
-        for parting in now {
-            plug::unplug(&mut self.space, &parting.device);
         }
     }
 
     fn release(&mut self, container: &str, place: &Place) {
         write(&self.directory).leave(container, &place.network_id);
+        plug::unplug(&mut self.space, &place.device);
         for address in &place.addresses {
             self.plane.forget(*address);
         }
@@ -348,12 +302,9 @@ impl Ledger {
         self.lans.values().filter_map(|lan| lan.idle).min().map(|since| since + IDLE)
     }
 
-    /// Removes the bridges and devices whose time has come; returns when the next one's will.
+    /// Removes the bridges whose time has come; returns when the next one's will.
     pub(super) fn tick(&mut self) -> Option<Instant> {
-        let now = Instant::now();
-        self.part(|parting| now.duration_since(parting.since) >= PARTING);
-        let parting = self.parting.front().map(|parting| parting.since + PARTING);
-        [self.close_idle(IDLE), parting].into_iter().flatten().min()
+        self.close_idle(IDLE)
     }
 
     /// Tells whether devices of a router before wait to be claimed.
@@ -579,36 +530,12 @@ mod tests {
             ledger.leave(&"a".repeat(64));
             ledger.detach(&"b".repeat(64), &web.id).unwrap();
             assert!(ledger.detach(&"b".repeat(64), &web.id).is_err());
-            // This namespace has not gone with its container, as one that others share.
-            assert_eq!((devices(&one), devices(&two)), (vec!["eth0".to_owned()], vec![]));
-            assert!(ledger.tick().unwrap() <= Instant::now() + PARTING);
-            ledger.part(|_| true);
-            assert!(devices(&one).is_empty());
+            assert!(devices(&one).is_empty() && devices(&two).is_empty());
             ledger.close_idle(Duration::ZERO);
             let own = ledger.namespace().try_clone_to_owned().unwrap();
             assert_eq!(devices(&own), Vec::<String>::new());
             // And the same can be made once more.
             assert_eq!(plug(ledger, "a", &web, &one).interface, "eth0");
-        });
-    }
-
-    #[test]
-    fn what_is_for_the_new_one_does_not_go_to_the_old_one() {
-        with_ledger(|ledger| {
-            let web = network("web-web-web-", &["10.67.0.0/24"], false);
-            let (one, two) = (new_namespace(), new_namespace());
-            let had = plug(ledger, "a", &web, &one);
-            ledger.leave(&"a".repeat(64));
-            let request = EndpointRequest { ip: had.ip.map(|(ip, _)| ip), ..EndpointRequest::default() };
-            let next =
-                ledger.attach(&"b".repeat(64), two.try_clone().unwrap(), &web, &request, false).unwrap();
-            assert_eq!(next.mac, had.mac);
-            assert_eq!((devices(&one), devices(&two)), (vec![], vec!["eth0".to_owned()]));
-            // A container that comes back is not taken for the one that left.
-            ledger.leave(&"b".repeat(64));
-            plug(ledger, "b", &web, &one);
-            ledger.part(|_| true);
-            assert_eq!(devices(&one), ["eth0"]);
         });
     }
 

@@ -69,8 +69,6 @@ pub(super) struct Plug<'a> {
     pub(super) mac: Mac,
     /// An address of each of the network's subnets, in their order.
     pub(super) addresses: &'a [IpAddr],
-    /// More addresses, of the link only.
-    pub(super) link_local: &'a [IpAddr],
     pub(super) default_route: bool,
 }
 
@@ -122,7 +120,7 @@ impl Plug<'_> {
 
     /// Gives the device in the container, whose namespace this thread is in, what it needs.
     fn configure(&self, route: &mut Socket, interface: &str) -> Result<()> {
-        let has_six = self.network.subnet6().is_some() || self.link_local.iter().any(IpAddr::is_ipv6);
+        let has_six = self.network.subnet6().is_some();
         if has_six {
             optional(&format!("ipv6/conf/{interface}/disable_ipv6"), "0")?;
         } else {
@@ -136,9 +134,6 @@ impl Plug<'_> {
         batch.switch_on(device);
         for (subnet, address) in self.network.subnets.iter().zip(self.addresses) {
             batch.add_address(device, *address, subnet.subnet.prefix, broadcast(subnet.subnet));
-        }
-        for address in self.link_local {
-            batch.add_address(device, *address, if address.is_ipv4() { 16 } else { 64 }, None);
         }
         if self.default_route && !self.network.internal {
             for subnet in &self.network.subnets {
@@ -160,7 +155,7 @@ impl Plug<'_> {
         let found = route.addresses().context("list the container's addresses")?;
         let has =
             |address: &IpAddr| found.iter().any(|(index, found, _)| *index == link.index && found == address);
-        Ok(link.is_up && self.addresses.iter().chain(self.link_local).all(has))
+        Ok(link.is_up && self.addresses.iter().all(has))
     }
 
     /// Removes the container's device of that name, which leads to a namespace that is not the router's.

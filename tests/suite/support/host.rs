@@ -27,6 +27,8 @@ pub(crate) enum Need {
     Root,
     /// A second user, without subordinate ids.
     NoSubidsUser,
+    /// Nobody has delegated control groups to the user.
+    NoControlGroups,
 }
 
 /// Goes on if this host has `need`; otherwise the test ends here and counts as skipped, or as failed where
@@ -51,8 +53,18 @@ fn lack(need: Need) -> Option<String> {
         Need::Htpasswd => missing(!on_path("htpasswd"), "no htpasswd"),
         Need::Debian => super::debian::archive().err(),
         Need::Root => missing(!is_root(), "not started as root"),
+        Need::NoControlGroups => missing(has_control_groups(), "control groups are delegated to the user"),
         Need::NoSubidsUser => missing(second_user().is_none(), "no second user, or not started as root"),
     }
+}
+
+/// Whether the user may divide the control group that the tests run in. His systemd is out of their reach.
+fn has_control_groups() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return false };
+    let dir = Path::new("/sys/fs/cgroup").join(path);
+    dir.join("cgroup.controllers").exists() && fs::metadata(dir).is_ok_and(|meta| meta.uid() == user().uid)
 }
 
 /// A user of this machine.

@@ -20,22 +20,18 @@ pub(crate) const WORLD: &str = "192.0.2.1";
 /// The host's addresses.
 pub(crate) const HOST: &str = "192.0.2.2";
 
-/// An address beyond the world, once [`Outside::beyond`] has made it.
-pub(crate) const FAR: &str = "198.51.100.2";
-
-/// The two namespaces, and perhaps a third. They go when this is dropped.
+/// The two namespaces. They go when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Outside {
     host: Child,
     world: Child,
-    far: Option<Child>,
 }
 
 impl Outside {
     /// Makes both namespaces, and a sandbox whose commands run in the host's.
     pub(crate) fn new() -> (Self, Sandbox) {
         needs(Need::Root);
-        let outside = Self { host: namespace(), world: namespace(), far: None };
+        let outside = Self { host: namespace(), world: namespace() };
         let (host, world) = (outside.host.id(), outside.world.id());
         for line in [
             format!("ip link add up0 netns {host} type veth peer name down0 netns {world}"),
@@ -53,30 +49,11 @@ impl Outside {
             format!("nsenter -t {world} -n ip link set lo up"),
             format!("nsenter -t {world} -n ip link set down0 up"),
         ] {
-            perform(&line);
+            let status = Command::new("sh").args(["-c", &line]).status().unwrap();
+            assert!(status.success(), "{line}");
         }
         let sandbox = Sandbox::new().within(host);
         (outside, sandbox)
-    }
-
-    /// Makes [`FAR`], behind a way of the world's that carries no packets longer than `mtu`, and does not say so
-    /// before one comes. Returns the process that keeps its namespace.
-    pub(crate) fn beyond(&mut self, mtu: u32) -> u32 {
-        let far = self.far.get_or_insert_with(namespace).id();
-        let world = self.world.id();
-        for line in [
-            format!("ip link add down1 netns {world} type veth peer name far0 netns {far}"),
-            format!("nsenter -t {world} -n ip addr add 198.51.100.1/24 dev down1"),
-            format!("nsenter -t {world} -n ip link set down1 mtu {mtu} up"),
-            format!("nsenter -t {world} -n sysctl -qw net.ipv4.ip_forward=1"),
-            format!("nsenter -t {far} -n ip addr add {FAR}/24 dev far0"),
-            format!("nsenter -t {far} -n ip link set lo up"),
-            format!("nsenter -t {far} -n ip link set far0 up"),
-            format!("nsenter -t {far} -n ip route add default via 198.51.100.1"),
-        ] {
-            perform(&line);
-        }
-        far
     }
 
     /// Returns the process that keeps the host's namespace.
@@ -92,16 +69,11 @@ impl Outside {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        for child in [&mut self.host, &mut self.world].into_iter().chain(&mut self.far) {
+        for child in [&mut self.host, &mut self.world] {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
-}
-
-fn perform(line: &str) {
-    let status = Command::new("sh").args(["-c", line]).status().unwrap();
-    assert!(status.success(), "{line}");
 }
 
 /// Does something in the network namespace of a process.

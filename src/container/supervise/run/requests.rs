@@ -3,11 +3,10 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::{Asked, Supervisor};
-use crate::container::freeze::Frozen;
 use crate::container::protocol::{Event, Request};
 use crate::container::signal;
 use crate::container::supervise::client::Said;
@@ -101,7 +100,7 @@ impl Supervisor {
                 let done = match request {
                     Request::Pause => self.pause(),
                     Request::Unpause => self.unpause(),
-                    _ => self.dir.config().map(|config| self.config = config),
+                    _ => self.update(),
                 };
                 let event = done.map_or_else(|error| failure(&error), |()| Event::Done);
                 self.clients[at].tell(&event);
@@ -114,7 +113,8 @@ impl Supervisor {
         let Some(init) = self.mark.init.filter(|_| self.process.is_some() && self.frozen.is_none()) else {
             anyhow::bail!("container {} is not running, or paused already", self.dir.id());
         };
-        self.frozen = Some(Frozen::freeze(init.pid).context("stop the processes")?);
+        self.frozen = Some(self.keeper.freeze(&self.config, init.pid)?);
+        self.mark.kept = self.keeper.kept.clone();
         self.mark.paused = true;
         self.dir.put_alive(&self.mark)?;
         if let Some(checks) = &mut self.checks {
@@ -130,10 +130,24 @@ impl Supervisor {
         frozen.thaw();
         self.mark.paused = false;
         self.dir.put_alive(&self.mark)?;
-        if let (Some(checks), Some(process), Some(init)) = (&mut self.checks, &self.process, self.mark.init) {
-            checks.resume(&process.patient(&self.dir, &self.config, init.pid));
+        if let (Some(checks), Some(process), Some(_)) = (&mut self.checks, &self.process, self.mark.init) {
+            checks.resume(&process.patient(&self.dir, &self.config, &self.mark));
         }
         self.note("unpause", &[]);
+        Ok(())
+    }
+
+    /// Obeys a configuration that has changed.
+    fn update(&mut self) -> Result<()> {
+        let before = std::mem::replace(&mut self.config, self.dir.config()?);
+        if let Some(init) = self.mark.init.filter(|_| self.process.is_some())
+            && before.limits != self.config.limits
+        {
+            let updated = self.keeper.update(&self.config, init.pid);
+            self.mark.kept = self.keeper.kept.clone();
+            self.dir.put_alive(&self.mark)?;
+            updated?;
+        }
         Ok(())
     }
 

@@ -103,8 +103,6 @@ impl HasTcp for Inside {
 pub struct Plane {
     outside: Mailbox<Outside>,
     inside: Mailbox<Inside>,
-    /// What is published, by container.
-    published: RefCell<HashMap<String, Vec<PublishedPort>>>,
 }
 
 impl fmt::Debug for Plane {
@@ -123,7 +121,7 @@ impl Plane {
             let world = Outside::new(directory, own.clone(), other);
             Loop::new(own, world)?.run()
         })?;
-        Ok(Self { outside, inside, published: RefCell::default() })
+        Ok(Self { outside, inside })
     }
 
     /// Makes the sockets of `R`, which this thread is in, and starts the inside loop there.
@@ -172,32 +170,18 @@ impl Plane {
                     times -= 1;
                     thread::sleep(AGAIN);
                 }
-                Some(result) => break result.map_err(|refusal| self.blame(refusal))?,
+                Some(result) => break result?,
                 None => return Err(broken("the router's loop has ended")),
             }
         };
-        let ports: Vec<_> = bound.iter().map(|bound| bound.port.clone()).collect();
+        let ports = bound.iter().map(|bound| bound.port.clone()).collect();
         for bound in bound {
             if let Err(error) = self.open(target, bound) {
                 self.unpublish(&target.container);
                 return Err(broken(&format!("publish a port: {error}")));
             }
         }
-        self.published.borrow_mut().insert(target.container.clone(), ports.clone());
         Ok(ports)
-    }
-
-    /// Says whether it is another container that has the port which could not be had.
-    fn blame(&self, mut refusal: Refusal) -> Refusal {
-        if let RefusalKind::PortAllocated { ip, port, protocol, ours } = &mut refusal.kind {
-            let is_it = |it: &PublishedPort| {
-                let both = it.host_ip.is_ipv4() == ip.is_ipv4();
-                let same = it.host_ip == *ip || it.host_ip.is_unspecified() || ip.is_unspecified();
-                (it.host_port, it.protocol) == (*port, *protocol) && both && same
-            };
-            *ours = self.published.borrow().values().flatten().any(is_it);
-        }
-        refusal
     }
 
     fn open(&self, target: &Target, bound: Bound) -> io::Result<()> {
@@ -223,7 +207,6 @@ impl Plane {
 
     /// Closes all published ports of a container. They are free when this returns.
     pub fn unpublish(&self, container: &str) {
-        self.published.borrow_mut().remove(container);
         let name = container.to_owned();
         let _ = self.inside.ask(move |turn| door::close(turn, &name));
         let name = container.to_owned();

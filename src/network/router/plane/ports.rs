@@ -128,10 +128,9 @@ impl Failure {
     fn into_refusal(self) -> Refusal {
         let (ip, port) = (self.address.ip(), self.address.port());
         match self.errno {
-            // Whose it is only the caller can know.
             Errno::ADDRINUSE => Refusal::new(
-                RefusalKind::PortAllocated { ip, port, protocol: self.protocol, ours: false },
-                format!("{} {} is in use", self.protocol.name(), self.address),
+                RefusalKind::PortAllocated { ip, port },
+                format!("Bind for {} failed: port is already allocated", self.address),
             ),
             Errno::ACCESS => Refusal::new(RefusalKind::PortDenied { port }, denied(port)),
             errno => Refusal::new(
@@ -184,8 +183,8 @@ mod tests {
         let again = request(Protocol::Tcp, Some("127.0.0.1"), HostPort::One(port));
         let refusal = bind(&[free, again.clone()]).unwrap_err();
         let ip = Ipv4Addr::LOCALHOST.into();
-        let protocol = Protocol::Tcp;
-        assert_eq!(refusal.kind, RefusalKind::PortAllocated { ip, port, protocol, ours: false });
+        assert_eq!(refusal.kind, RefusalKind::PortAllocated { ip, port });
+        assert_eq!(refusal.text, format!("Bind for 127.0.0.1:{port} failed: port is already allocated"));
         // Neither does the same port of the other protocol, nor the port once it is free.
         bind(&[request(Protocol::Udp, Some("127.0.0.1"), HostPort::One(port))]).unwrap();
         drop(taken);

@@ -8,11 +8,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::image::Configuration;
 use crate::oci::{Digest, Platform, Reference};
 
 /// A step's place in [`Graph::steps`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StepId(pub usize);
 
 /// What is to be made.
@@ -85,7 +87,7 @@ pub struct Base {
 }
 
 /// Files from elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// A directory of the host, read in place: the build context, or a named one.
     Context {
@@ -118,7 +120,7 @@ pub enum Source {
 }
 
 /// A command.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// The files below.
     pub base: StepId,
@@ -143,7 +145,7 @@ pub struct Run {
 }
 
 /// What of the network a command sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Network {
     /// A network of its own with a way out.
     #[default]
@@ -155,7 +157,7 @@ pub enum Network {
 }
 
 /// A `--mount` of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// The absolute path inside.
     pub target: PathBuf,
@@ -166,7 +168,7 @@ pub struct Mount {
 }
 
 /// What a `--mount` shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountKind {
     /// Files of another step. What is written goes when the command ends.
     Bind {
@@ -222,7 +224,7 @@ pub enum MountKind {
 }
 
 /// Who may use a cache at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Sharing {
     /// Everybody.
     #[default]
@@ -234,7 +236,7 @@ pub enum Sharing {
 }
 
 /// Files put somewhere.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Copy {
     /// The files below.
     pub base: StepId,
@@ -258,7 +260,7 @@ pub struct Copy {
 }
 
 /// Some files of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pick {
     /// Whose.
     pub from: StepId,
@@ -267,7 +269,7 @@ pub struct Pick {
 }
 
 /// A mode as `--chmod` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// The permissions themselves.
     Absolute(u32),
@@ -276,7 +278,7 @@ pub enum Mode {
 }
 
 /// Whether an archive is put as a file or unpacked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Unpack {
     /// Never (`COPY`, `--unpack=false`).
     #[default]

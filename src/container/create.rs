@@ -15,7 +15,7 @@ use super::dir::{ContainerDir, now};
 use super::log::Bounds;
 use super::request::{CreateRequest, MountRequest};
 use super::sharing::{IpcMode, PidMode};
-use super::{capability, etc, event, health, inherit, limits, name, signal, volumes};
+use super::{etc, event, health, inherit, limits, name, signal, volumes};
 use crate::idmap::Identity;
 use crate::image::{Defaults, Image};
 use crate::network::{self, Found};
@@ -302,7 +302,7 @@ fn process(request: &CreateRequest, defaults: &Defaults) -> ProcessConfig {
         set_variable(&mut env, entry);
     }
     if !env.iter().any(|entry| entry.starts_with("PATH=")) {
-        env.push(format!("PATH={}", super::spec::DEFAULT_PATH));
+        env.push(format!("PATH={}", crate::runtime::defaults::PATH));
     }
     let attached_stdin = request.open_stdin && request.attach.stdin;
     ProcessConfig {
@@ -422,7 +422,7 @@ fn bind_source(path: &str, create: bool) -> Result<()> {
 /// Refuses now what would otherwise fail at the start.
 fn check(config: &ContainerConfig) -> Result<()> {
     Bounds::of(config)?;
-    capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
+    crate::runtime::capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
     super::filter::of(config, config.privileged)?;
     if !config.stop_signal.is_empty() {
         signal::parse(&config.stop_signal)?;

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use anyhow::{Context, Result};
 
-use super::capability;
 use super::config::ContainerConfig;
 use super::security::{self, Seccomp};
-use crate::runtime::seccomp;
+use crate::runtime::{capability, seccomp};
 
 /// Decides the filter of a container, or of a process in it; `None`: no filter.
 pub(super) fn of(

@@ -5,7 +5,6 @@ mod network;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::capability;
 use super::config::{Attachment, ContainerConfig, Mount, MountSource, RestartPolicy};
 use super::dir::{Alive, ContainerDir, ExitRecord};
 use super::health::{self, Health};
@@ -191,7 +190,7 @@ fn host_config(
         .map(|limit| json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}))
         .collect();
     // `CapAdd` and `CapDrop` are what was asked; that they can be had was checked when it was created.
-    capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
+    crate::runtime::capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
     let mut value = json!({
         "Binds": if binds.is_empty() { Value::Null } else { json!(binds) },
         "ContainerIDFile": config.cidfile,
@@ -265,8 +264,8 @@ fn host_config(
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
         "Init": config.init,
-        "MaskedPaths": if unmasked { json!([]) } else { json!(super::spec::MASKED) },
-        "ReadonlyPaths": if unmasked { json!([]) } else { json!(super::spec::READ_ONLY) },
+        "MaskedPaths": if unmasked { json!([]) } else { json!(crate::runtime::defaults::MASKED) },
+        "ReadonlyPaths": if unmasked { json!([]) } else { json!(crate::runtime::defaults::READ_ONLY) },
     });
     if let (Some(value), Value::Object(resources)) = (value.as_object_mut(), resources) {
         value.extend(resources);

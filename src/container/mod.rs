@@ -5,7 +5,6 @@
 //! doing is observed ([`status`]) and never stored.
 
 mod attach;
-mod capability;
 mod commit;
 mod config;
 mod control;

@@ -8,37 +8,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::capability;
 use super::config::{ContainerConfig, MountSource, ProcessConfig, Ulimit};
 use super::security::{self, Security};
 use super::sharing::{IpcMode, PidMode};
 use super::strays;
 use crate::oci::runtime::{
-    Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
-    LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
-    PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, PosixRlimit,
+    PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
 };
-
-/// Docker's `PATH` where neither image nor user sets one.
-pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-pub(super) const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-pub(super) const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+use crate::runtime::capability;
+use crate::runtime::defaults::{
+    self, MASKED, PATH, READ_ONLY, capabilities, mount, network_sysctls, own, system,
+};
 
 /// Where on the host the things lie that a spec mounts: the only facts it needs beside the configuration.
 #[derive(Debug, Clone)]
@@ -112,7 +93,7 @@ fn process(
 /// The environment in Docker's order: `PATH`, `HOSTNAME`, `TERM`, then what image and user set.
 fn environment(config: &ContainerConfig, process: &ProcessConfig) -> Vec<String> {
     let mut env = Vec::with_capacity(process.env.len() + 3);
-    env.push(format!("PATH={DEFAULT_PATH}"));
+    env.push(format!("PATH={PATH}"));
     env.push(format!("HOSTNAME={}", config.hostname));
     if process.tty {
         env.push("TERM=xterm".to_owned());
@@ -121,25 +102,6 @@ fn environment(config: &ContainerConfig, process: &ProcessConfig) -> Vec<String>
         super::create::set_variable(&mut env, entry);
     }
     env
-}
-
-fn capabilities(names: &[&str]) -> Result<LinuxCapabilities> {
-    let set = names
-        .iter()
-        .map(|name| {
-            serde_json::from_value(serde_json::Value::String(format!("CAP_{name}")))
-                .with_context(|| format!("use capability {name}"))
-        })
-        .collect::<Result<std::collections::HashSet<Capability>>>()?;
-    let set: Capabilities = set;
-    LinuxCapabilitiesBuilder::default()
-        .bounding(set.clone())
-        .effective(set.clone())
-        .permitted(set)
-        .inheritable(Capabilities::default())
-        .ambient(Capabilities::default())
-        .build()
-        .context("make the capability sets")
 }
 
 /// The numbers of getrlimit(2) by their names in lower case; Docker takes the same.
@@ -186,43 +148,17 @@ fn namespaces(config: &ContainerConfig, places: &Places) -> Vec<LinuxNamespace> 
 fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
     let mut sysctls = HashMap::new();
     if config.network.is_private() {
-        sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
-        sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
-        // Its connections reach no further than this machine: others, of the host's own kind, carry on from
-        // there. A kind that sends at a measured pace costs a timer a packet, for nothing.
-        sysctls.insert("net.ipv4.tcp_congestion_control".to_owned(), "reno".to_owned());
+        sysctls = network_sysctls();
     }
     sysctls.extend(config.sysctls.clone());
     sysctls
 }
 
-fn mount(target: &str, kind: &str, source: &Path, options: &[&str]) -> Result<Mount> {
-    MountBuilder::default()
-        .destination(target)
-        .typ(kind)
-        .source(source)
-        .options(own(options))
-        .build()
-        .context("make a mount")
-}
-
 fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
-    let system = |target, kind, options: &[&str]| mount(target, kind, Path::new(kind), options);
     let access = if config.privileged { "rw" } else { "ro" };
-    let shm = format!("size={}", config.shm_size);
     // Those that stay behind when its first process ends are found by it.
     let dev = if config.sharing.dies_as_one() { "tmpfs".to_owned() } else { strays::mark(&config.id) };
-    let mut mounts = vec![
-        system("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
-        mount("/dev", "tmpfs", Path::new(&dev), &["nosuid", "strictatime", "mode=755", "size=65536k"])?,
-        system(
-            "/dev/pts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        )?,
-        system("/sys", "sysfs", &["nosuid", "noexec", "nodev", access])?,
-        system("/sys/fs/cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"])?,
-    ];
+    let mut mounts = defaults::mounts(&dev, access)?;
     let ipc = &config.sharing.ipc;
     if *ipc != IpcMode::Host || places.host_queues {
         mounts.push(system("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
@@ -234,7 +170,7 @@ fn mounts(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
         }
         // That of another container is put in its place when it is started.
         IpcMode::Private | IpcMode::Shareable | IpcMode::Container(_) => {
-            mounts.push(system("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?);
+            mounts.push(defaults::shared_memory(config.shm_size)?);
         }
     }
     for (target, file) in
@@ -299,10 +235,6 @@ fn wished(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
     }
     wished.sort_by_key(|(target, _)| Path::new(target).components().count());
     Ok(wished.into_iter().map(|(_, mount)| mount).collect())
-}
-
-fn own(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 #[cfg(test)]

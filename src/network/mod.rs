@@ -35,6 +35,7 @@
 mod client;
 mod control;
 mod create;
+pub mod etc;
 mod find;
 mod pasta;
 mod pool;

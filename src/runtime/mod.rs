@@ -18,6 +18,8 @@
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 mod borrow;
+pub mod capability;
+pub mod defaults;
 pub mod cgroup;
 mod filesystem;
 pub mod guest;
@@ -30,7 +32,7 @@ mod options;
 mod perform;
 mod plan;
 mod prepare;
-mod root;
+pub mod root;
 mod rootfs;
 pub mod seccomp;
 mod seed;
@@ -49,7 +51,7 @@ pub use borrow::borrow;
 pub use cgroup::{Cgroup, DeviceRate, Limits};
 pub use join::{JoinRequest, Target, join};
 pub use prepare::{Prepared, fits, prepare};
-pub use view::view;
+pub use view::{enter_mounts, mount, view};
 
 /// Everything that a container's process is made of.
 #[derive(Debug)]

@@ -19,37 +19,37 @@ const MAX_LINKS: usize = 40;
 
 /// An open directory that its paths cannot leave.
 #[derive(Debug)]
-pub(super) struct Root(OwnedFd);
+pub struct Root(OwnedFd);
 
 impl Root {
     /// Takes an open directory as a root.
-    pub(super) fn new(directory: OwnedFd) -> Self {
+    pub fn new(directory: OwnedFd) -> Self {
         Self(directory)
     }
 
     /// Opens the directory at `path` as a root.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
     }
 
     /// Opens `path` only to name it.
-    pub(super) fn find(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    pub fn find(&self, path: &Path) -> Result<OwnedFd, Errno> {
         self.open_at(path, OFlags::PATH, ResolveFlags::empty())
     }
 
     /// Opens `path` only to name it, and refuses symbolic links on the way.
-    pub(super) fn find_plain(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    pub fn find_plain(&self, path: &Path) -> Result<OwnedFd, Errno> {
         self.open_at(path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
     }
 
     /// Opens `path` with `flags`.
-    pub(super) fn open_with(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub fn open_with(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         self.open_at(path, flags, ResolveFlags::empty())
     }
 
     /// Reads the file at `path`; nothing if no file is there. At most `limit` bytes, since it is the image's.
-    pub(super) fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let fd = match self.open_at(
             path,
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
@@ -68,7 +68,7 @@ impl Root {
     }
 
     /// Makes the directory at `path` and those above it, where missing, and opens it only to name it.
-    pub(super) fn make_directory(&self, path: &Path) -> io::Result<OwnedFd> {
+    pub fn make_directory(&self, path: &Path) -> io::Result<OwnedFd> {
         match self.find(path) {
             Ok(fd) => return Ok(fd),
             Err(Errno::NOENT) => {}
@@ -111,7 +111,7 @@ impl Root {
 
     /// Makes an empty file at `path` and the directories above it, where missing, and opens it only to name
     /// it.
-    pub(super) fn make_file(&self, path: &Path) -> io::Result<OwnedFd> {
+    pub fn make_file(&self, path: &Path) -> io::Result<OwnedFd> {
         match self.find(path) {
             Ok(fd) => return Ok(fd),
             Err(Errno::NOENT) => {}

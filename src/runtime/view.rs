@@ -7,7 +7,7 @@ use nix::sched::CloneFlags;
 
 use super::perform::{self, Stage};
 use super::plan::{self, Facts, Step};
-use super::{RootFs, Seed, WindowSize};
+use super::{RootFs, Seed, WindowSize, rootfs};
 use crate::oci::runtime::Spec;
 
 /// Mounts the root file system and what the specification mounts in it, and returns the root, opened only to be
@@ -25,4 +25,16 @@ pub fn view(spec: &Spec, rootfs: &RootFs, seeds: &[Seed]) -> Result<OwnedFd> {
         }
     }
     stage.root()?.as_fd().try_clone_to_owned().context("keep the root")
+}
+
+/// Moves this process for good into a mount namespace of its own, so that what it mounts is gone when it is. The
+/// process is root of the ancestor user namespace and has one thread.
+pub fn enter_mounts() -> Result<()> {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace")
+}
+
+/// Mounts a root file system in the mount namespace that [`enter_mounts`] has made, and returns its root, opened only
+/// to be named.
+pub fn mount(rootfs: &RootFs) -> Result<OwnedFd> {
+    rootfs::mount(rootfs)?.as_fd().try_clone_to_owned().context("keep the root")
 }

@@ -12,6 +12,7 @@
 //!   volumes/<name>/                         volume.json · _data/
 //!   networks/<id>.json                      one record a network
 //!   events/journal                          what has happened, the newest last
+//!   cache/build-v1/<key>.json …             what builds have made; may be deleted at any time
 //!   staging/<random>/                       everything half-made
 //!   locks/                                  gc, ancestor, claim-<digest>, …
 //! <runtime>  ($XDG_RUNTIME_DIR/coracle)     gone at boot, never required
@@ -36,6 +37,7 @@
 
 mod blob;
 mod borrow;
+mod cache;
 mod check;
 mod claim;
 mod image;
@@ -55,6 +57,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use cache::CacheRecord;
 pub use check::{Broken, Derived, Records};
 pub use claim::Claim;
 pub use image::ImageRecord;

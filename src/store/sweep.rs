@@ -49,6 +49,7 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
     }
     // The index that a name was pulled by is part of no image, and a push of the name wants it.
     keep.blobs.extend(store.refs()?.into_iter().map(|(_, record)| record.target));
+    keep.layers.extend(store.cache_records()?.into_iter().map(|(_, record)| record.layer));
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
     }

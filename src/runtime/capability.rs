@@ -76,7 +76,7 @@ fn parse(text: &str, option: &str) -> Result<String> {
 }
 
 /// Decides the set, sorted, without the prefix `CAP_`.
-pub(super) fn decide(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<&'static str>> {
+pub fn decide(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<&'static str>> {
     let add = add.iter().map(|text| parse(text, "CapAdd")).collect::<Result<Vec<_>>>()?;
     let drop = drop.iter().map(|text| parse(text, "CapDrop")).collect::<Result<Vec<_>>>()?;
     if privileged {
@@ -105,7 +105,7 @@ pub(super) fn decide(add: &[String], drop: &[String], privileged: bool) -> Resul
 }
 
 /// Returns a set as the kernel has it: bit n is the capability of number n.
-pub(super) fn bits(names: &[&str]) -> Result<u64> {
+pub fn bits(names: &[&str]) -> Result<u64> {
     names.iter().try_fold(0, |set, name| {
         let capability: caps::Capability = format!("CAP_{name}").parse()?;
         Ok(set | capability.bitmask())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coracle::{cli, container, network};
+use coracle::{build, cli, container, network};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match words.nth(1).as_ref().and_then(|word| word.to_str()) {
         Some(container::supervise::ROLE) => container::supervise::main(),
         Some(network::router::ROLE) => network::router::main(words),
+        Some(build::solve::ROLE) => build::solve::main(),
         Some(container::DRAIN_ROLE) => container::drain(),
         Some(cli::FETCH_ROLE) => cli::fetch(words),
         _ => cli::main(std::env::args_os()),

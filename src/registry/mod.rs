@@ -41,6 +41,7 @@ mod upload;
 pub use access::{Access, Certificates, ClientPair, Credentials, Mirror, ParseMirrorError, Patience};
 pub use blob::Blob;
 pub use client::{Client, Fetched};
+pub use download::Download;
 pub use error::{Answer, Error, Fault};
 pub use listing::Hit;
 pub use proxy::Proxies;

@@ -16,35 +16,63 @@
 //! Whoever lacks a result takes the lock of its key, looks again, and makes it in `staging/`. It is published by
 //! renames, layer first and record last, after all is on the disk; so what a killed build leaves is never hit.
 //!
-//! Commands and copies are carried out by processes of a role of this program ([`step`]): they have one thread, and a
+//! Commands and copies are carried out by processes of a role of this program ([`ROLE`]): they have one thread, and a
 //! mount namespace of their own in which they see the files of the step's base. When the build ends, however it
 //! ends, so do they.
 
+mod command;
+mod contents;
+mod export;
+mod key;
+mod mode;
+mod mounts;
+mod order;
+mod perform;
+mod pick;
+mod place;
+mod source;
+mod step;
 mod types;
+mod worker;
 
+pub use step::{ROLE, main};
 pub use types::{Built, BuiltImage, Context, Exports, Inputs, Output, Ulimit};
+pub use worker::Stopped;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::event::Report;
-use super::graph::Graph;
+use super::graph::{Graph, StepId};
 use crate::idmap::Identity;
 use crate::store::Store;
+
+/// A step that failed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Which.
+    pub step: StepId,
+    /// The exit code, if it was its command's.
+    pub code: Option<i32>,
+    /// In words.
+    pub message: String,
+}
 
 /// Performs a graph: makes what its targets are and puts it where `exports` says.
 ///
 /// The process is root of the ancestor user namespace, whose identity is `identity`. The first failure stops the
-/// rest and is returned.
+/// rest and is returned: a [`Failure`] if a step's, [`Stopped`] if somebody wanted the build to stop.
 pub fn solve(
-    _store: &Store,
-    _identity: &Identity,
+    store: &Store,
+    identity: &Identity,
     graph: &Graph,
-    _inputs: &Inputs,
-    _exports: &Exports,
-    _report: &Report,
+    inputs: &Inputs,
+    exports: &Exports,
+    report: &Report,
 ) -> Result<Built> {
-    if graph.targets.is_empty() {
-        return Ok(Built::default());
-    }
-    bail!("perform the build")
+    let build = perform::Build::new(store, identity, graph, inputs, report)?;
+    build.perform()?;
+    let built = export::export(&build, exports)?;
+    build.settle()?;
+    Ok(built)
 }

@@ -96,6 +96,20 @@ pub fn layer(tree: &Tree, owners: Owners, out: &mut impl Write) -> Result<Packed
     Ok(Packed { diff_id, size })
 }
 
+/// Writes several trees, the topmost first, as one layer that does what they do one after the other. No file in it is
+/// younger than `not_after`, in seconds since 1970.
+pub fn layers(
+    trees: &[Tree],
+    owners: Owners,
+    not_after: Option<i64>,
+    out: &mut impl Write,
+) -> Result<Packed> {
+    let mut hashing = Hashing::new(out);
+    Walk::new(trees, Form::Layer, owners, &mut hashing).not_after(not_after).run()?;
+    let (diff_id, size) = hashing.done();
+    Ok(Packed { diff_id, size })
+}
+
 /// Writes what an overlay of `trees` shows, the topmost first. Nothing is mounted for it, so it is the same
 /// whether a container has the overlay mounted or not.
 pub fn merged(trees: &[Tree], owners: Owners, out: &mut impl Write) -> Result<()> {

@@ -88,13 +88,25 @@ pub(super) struct Walk<'a, W> {
     /// The first names of files that have several.
     links: HashMap<(usize, u64, u64), Vec<u8>>,
     stack: Vec<Frame>,
+    /// The latest time that is written.
+    not_after: Option<i64>,
 }
 
 impl<'a, W: Write> Walk<'a, W> {
     /// Prepares to write an archive of `trees`, the topmost first.
     pub(super) fn new(trees: &'a [Tree], form: Form, owners: Owners, sink: W) -> Self {
         let out = Output::new(sink);
-        Self { trees, form, owners, out, links: HashMap::new(), stack: Vec::new() }
+        Self { trees, form, owners, out, links: HashMap::new(), stack: Vec::new(), not_after: None }
+    }
+
+    /// Writes no time after this one, in seconds since 1970.
+    pub(super) fn not_after(self, not_after: Option<i64>) -> Self {
+        Self { not_after, ..self }
+    }
+
+    /// Tells whether a directory that hides what is below ends the search for its names.
+    fn ends_at_hiding(&self) -> bool {
+        self.form == Form::Merged || self.form == Form::Layer && self.trees.len() > 1
     }
 
     /// Writes it.
@@ -107,7 +119,7 @@ impl<'a, W: Write> Walk<'a, W> {
             let opened = Opened::new(at, fd);
             let ends = opened.hides();
             roots.push(opened);
-            if ends && self.form == Form::Merged {
+            if ends && self.ends_at_hiding() {
                 break;
             }
         }
@@ -182,7 +194,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 ..Header::default()
             })?;
         }
-        if self.form == Form::Layer && top.hides() {
+        if self.form == Form::Layer && dirs.iter().any(Opened::hides) {
             self.mark(&path, b".wh..opq")?;
         }
         let spared = matches!(self.form, Form::Copy { spare_kernel: true, .. }) && is_kernels(&top.fd);
@@ -244,7 +256,7 @@ impl<'a, W: Write> Walk<'a, W> {
                         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
                         Err(error) => return Err(error).with_context(|| format!("open {}", show(&path))),
                     }
-                    if self.form == Form::Merged && dirs.last().is_some_and(Opened::hides) {
+                    if self.ends_at_hiding() && dirs.last().is_some_and(Opened::hides) {
                         break;
                     }
                 }
@@ -364,6 +376,9 @@ impl<'a, W: Write> Walk<'a, W> {
 
     /// Returns the time of modification that is written.
     fn modified(&self, stat: &Stat) -> (i64, u32) {
+        if let Some(latest) = self.not_after.filter(|latest| stat.st_mtime >= *latest) {
+            return (latest, 0);
+        }
         let parts = if self.is_copy() { 0 } else { stat.st_mtime_nsec };
         (stat.st_mtime, u32::try_from(parts).unwrap_or(0))
     }

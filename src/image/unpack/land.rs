@@ -47,6 +47,8 @@ pub enum Ownership {
     Root,
     /// Those that the archive says.
     Told(Owners),
+    /// This user's and group's.
+    Given(Owners, u32, u32),
 }
 
 /// What came of it.
@@ -223,6 +225,7 @@ impl Land<'_> {
             Ownership::Told(Owners::Mapped) => {
                 chown(parent.fd.as_fd(), name, member.uid, member.gid, path)?;
             }
+            Ownership::Given(Owners::Mapped, uid, gid) => chown(parent.fd.as_fd(), name, uid, gid, path)?,
             Ownership::Root if parent.hands_down => chown(parent.fd.as_fd(), name, 0, 0, path)?,
             // Nothing that is no file or directory can say whose it should be (xattr(7)).
             _ => {}
@@ -233,22 +236,24 @@ impl Land<'_> {
 
     /// Gives an open file or directory its owner. `known` if it may have another one than whoever makes files.
     fn own(&self, file: BorrowedFd<'_>, path: &[u8], member: &Member, known: bool) -> Result<()> {
-        match self.to.ownership {
-            Ownership::Root if known => chown(file, b"", 0, 0, path),
-            Ownership::Own | Ownership::Root => Ok(()),
-            Ownership::Told(Owners::Mapped) => chown(file, b"", member.uid, member.gid, path),
-            Ownership::Told(Owners::Emulated) => {
-                if (member.uid, member.gid) == (0, 0) {
-                    let _ = rustix::fs::fremovexattr(file, OWNER);
-                    return Ok(());
-                }
-                let text = format!("{}:{}:{:o}", member.uid, member.gid, member.mode);
-                match rustix::fs::fsetxattr(file, OWNER, text.as_bytes(), XattrFlags::empty()) {
-                    // A file system without such attributes: there is only one user to belong to.
-                    Err(Errno::OPNOTSUPP) => Ok(()),
-                    other => other.context("keep its owner"),
-                }
-            }
+        let (owners, uid, gid) = match self.to.ownership {
+            Ownership::Root if known => return chown(file, b"", 0, 0, path),
+            Ownership::Own | Ownership::Root => return Ok(()),
+            Ownership::Told(owners) => (owners, member.uid, member.gid),
+            Ownership::Given(owners, uid, gid) => (owners, uid, gid),
+        };
+        if owners == Owners::Mapped {
+            return chown(file, b"", uid, gid, path);
+        }
+        if (uid, gid) == (0, 0) {
+            let _ = rustix::fs::fremovexattr(file, OWNER);
+            return Ok(());
+        }
+        let text = format!("{uid}:{gid}:{:o}", member.mode);
+        match rustix::fs::fsetxattr(file, OWNER, text.as_bytes(), XattrFlags::empty()) {
+            // A file system without such attributes: there is only one user to belong to.
+            Err(Errno::OPNOTSUPP) => Ok(()),
+            other => other.context("keep its owner"),
         }
     }
 

@@ -42,7 +42,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-pub(super) use extract::OWNER;
+pub use extract::OWNER;
 pub use land::{Landed, Landing, Ownership, land};
 pub(super) use member::{Kind, Member, Members};
 pub(super) use path::{clean, split};

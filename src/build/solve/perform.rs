@@ -1,0 +1,585 @@
+//! Steps performed side by side, each when what it needs is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::contents::{Owner, Remembered, digest, measure};
+use super::key::Key;
+use super::mounts::Lent;
+use super::order::{Command, Order, Place, Work};
+use super::pick::{Filter, select};
+use super::step::filter;
+use super::types::Inputs;
+use super::worker::{End, Stopped, Worker};
+use super::{Failure, command, source};
+use crate::build::event::{Event, EventKind, Report};
+use crate::build::graph::{Action, Copy, Graph, MountKind, Run, Source, Step, StepId};
+use crate::idmap::Identity;
+use crate::image::{Mapping, pack};
+use crate::oci::Digest;
+use crate::runtime::root::Root;
+use crate::store::{CacheRecord, LayerRecord, Pin, Staged, Store, write_json_new};
+
+/// The size of `/dev/shm` unless told otherwise, as in Docker.
+const SHARED_MEMORY: u64 = 64 << 20;
+
+/// What a step came to.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// Layers of the store, lowest first.
+    Layers(Vec<Digest>),
+    /// A directory, and the name of the context that it is.
+    Directory { path: PathBuf, ignore: Vec<String>, context: Option<String> },
+}
+
+/// A build that goes on.
+pub(super) struct Build<'a> {
+    pub(super) store: &'a Store,
+    pub(super) identity: &'a Identity,
+    pub(super) mapping: Mapping,
+    pub(super) graph: &'a Graph,
+    pub(super) inputs: &'a Inputs,
+    pub(super) report: &'a Report,
+    boot: String,
+    /// Keeps what the build counts on from being swept, and what it makes for itself.
+    pub(super) staged: Staged,
+    pin: Mutex<Pin>,
+    values: Mutex<Values>,
+    changed: Condvar,
+    remembered: BTreeMap<String, Mutex<Remembered>>,
+    facts: Mutex<Facts>,
+}
+
+#[derive(Default)]
+struct Values {
+    known: Vec<Option<Value>>,
+    failure: Option<anyhow::Error>,
+}
+
+/// What is learned of layers on the way.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The records of layers that steps made, by the layers.
+    pub(super) made: BTreeMap<Digest, CacheRecord>,
+    /// The keys of records that may not be on the disk yet.
+    unsynced: Vec<(Digest, CacheRecord)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a thread has written before it panicked is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        identity: &'a Identity,
+        graph: &'a Graph,
+        inputs: &'a Inputs,
+        report: &'a Report,
+    ) -> Result<Self> {
+        let kept = store.cache_dir("contexts")?;
+        let remembered = inputs
+            .contexts
+            .iter()
+            .map(|(name, context)| (name.clone(), Mutex::new(Remembered::load(&kept, &context.directory))))
+            .collect();
+        Ok(Self {
+            store,
+            identity,
+            mapping: Mapping::of(identity),
+            graph,
+            inputs,
+            report,
+            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+            staged: store.stage()?,
+            pin: Mutex::default(),
+            values: Mutex::new(Values { known: vec![None; graph.steps.len()], failure: None }),
+            changed: Condvar::new(),
+            remembered,
+            facts: Mutex::default(),
+        })
+    }
+
+    pub(super) fn say(&self, step: StepId, kind: EventKind) {
+        (self.report)(Event { step, time: SystemTime::now(), kind });
+    }
+
+    /// Performs all steps. The first failure stops the others.
+    pub(super) fn perform(&self) -> Result<()> {
+        thread::scope(|scope| {
+            for (at, step) in self.graph.steps.iter().enumerate() {
+                let spawned = thread::Builder::new().spawn_scoped(scope, move || self.step(StepId(at), step));
+                if let Err(error) = spawned {
+                    self.fail(anyhow::Error::from(error).context("start a thread"));
+                    break;
+                }
+            }
+        });
+        for remembered in self.remembered.values() {
+            lock(remembered).save();
+        }
+        match lock(&self.values).failure.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, error: anyhow::Error) {
+        let mut values = lock(&self.values);
+        // Those that are stopped because of a failure say nothing new.
+        if values.failure.is_none() {
+            values.failure = Some(error);
+        }
+        self.inputs.stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn step(&self, id: StepId, step: &Step) {
+        let mut values = lock(&self.values);
+        let needs = needs(&step.action);
+        while needs.iter().any(|need| values.known[need.0].is_none()) {
+            if values.failure.is_some() {
+                return;
+            }
+            // Whoever wants the build to stop only sets a mark.
+            values = match self.changed.wait_timeout(values, std::time::Duration::from_millis(100)) {
+                Ok((values, _)) => values,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+            if self.inputs.stop.load(Ordering::Relaxed) {
+                drop(values);
+                return self.fail(Stopped.into());
+            }
+        }
+        drop(values);
+        self.say(id, EventKind::Started(step.name.clone()));
+        match self.value(id, step) {
+            Ok(value) => {
+                lock(&self.values).known[id.0] = Some(value);
+                self.changed.notify_all();
+                self.say(id, EventKind::Done);
+            }
+            Err(error) => {
+                self.say(id, EventKind::Failed(format!("{error:#}")));
+                let error = if error.is::<Failure>() || error.is::<Stopped>() {
+                    error
+                } else {
+                    Failure { step: id, code: None, message: format!("{error:#}") }.into()
+                };
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Returns what a step that is done came to.
+    pub(super) fn known(&self, id: StepId) -> Result<Value> {
+        lock(&self.values).known.get(id.0).cloned().flatten().context("a step is missing")
+    }
+
+    /// Returns the layers that a step which is done came to.
+    pub(super) fn layers(&self, id: StepId) -> Result<Vec<Digest>> {
+        match self.known(id)? {
+            Value::Layers(layers) => Ok(layers),
+            Value::Directory { .. } => bail!("a directory is no file system to build upon"),
+        }
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        lock(&self.facts)
+    }
+
+    fn value(&self, id: StepId, step: &Step) -> Result<Value> {
+        match &step.action {
+            Action::Scratch => Ok(Value::Layers(Vec::new())),
+            Action::Image(base) => {
+                self.pin(base.layers.iter().copied())?;
+                let layers = self.store.layers(&self.mapping.key);
+                if let Some(missing) = base.layers.iter().find(|layer| !layers.has(layer)) {
+                    bail!("{}: layer {missing} is missing", base.reference.familiar());
+                }
+                Ok(Value::Layers(base.layers.clone()))
+            }
+            Action::Source(Source::Context { name }) => {
+                let context =
+                    self.inputs.contexts.get(name).with_context(|| format!("there is no context {name}"))?;
+                Ok(Value::Directory {
+                    path: context.directory.clone(),
+                    ignore: context.ignore.clone(),
+                    context: Some(name.clone()),
+                })
+            }
+            Action::Source(source) => {
+                let path = source::bring(self, id, source)?;
+                Ok(Value::Directory { path, ignore: Vec::new(), context: None })
+            }
+            Action::Directory { base, path } => {
+                let below = self.layers(*base)?;
+                let mut key = Key::new("directory", &step.platform);
+                key.layers(&below);
+                key.text(&path.to_string_lossy());
+                let work = Work::Directory(path.clone());
+                let plan =
+                    Plan { key: key.finish(), below: below.clone(), places: BTreeMap::new(), second: None };
+                self.layer(id, step, plan, |_| Ok((work, None))).map(|layer| stacked(below, layer))
+            }
+            Action::Copy(copy) => self.copy(id, step, copy),
+            Action::Run(run) => self.run(id, step, run),
+        }
+    }
+
+    fn copy(&self, id: StepId, step: &Step, copy: &Copy) -> Result<Value> {
+        let base = self.layers(copy.base)?;
+        let named_owner = copy.owner.as_deref().is_some_and(|owner| {
+            owner.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err())
+        });
+        let below = if copy.link && !named_owner { Vec::new() } else { base.clone() };
+        let mut definition = copy.clone();
+        definition.base = StepId(0);
+        definition.sources.iter_mut().enumerate().for_each(|(at, pick)| pick.from = StepId(at));
+        let mut key = Key::new("copy", &step.platform);
+        key.definition(&definition);
+        key.layers(&below);
+        let mut second = None;
+        let mut places = BTreeMap::new();
+        for pick in &copy.sources {
+            let value = self.known(pick.from)?;
+            match &value {
+                Value::Layers(layers) => {
+                    key.layers(layers);
+                    second = Some(());
+                }
+                Value::Directory { .. } => {
+                    let owner = if copy.owner.is_some() { Owner::Given } else { Owner::Root };
+                    for path in &pick.paths {
+                        key.digest(&self.digest(&value, path, &copy.exclude, owner)?);
+                    }
+                }
+            }
+            places.insert(pick.from.0, self.place(&value)?);
+        }
+        let second = second.map(|()| {
+            let mut key = Key::new("copy by content", &step.platform);
+            key.definition(&definition);
+            key.layers(&below);
+            key
+        });
+        let plan = Plan { key: key.finish(), below, places, second };
+        let layer = self.layer(id, step, plan, |_| Ok((Work::Copy(Box::new(copy.clone())), None)))?;
+        Ok(stacked(base, layer))
+    }
+
+    /// Returns the digest of what a path names in a directory.
+    fn digest(&self, value: &Value, path: &str, exclude: &[String], owner: Owner) -> Result<Digest> {
+        let Value::Directory { path: directory, ignore, context } = value else {
+            bail!("layers are not read like this");
+        };
+        let root = Root::open(directory).with_context(|| format!("open {}", directory.display()))?;
+        let (ignore, exclude) = (filter(ignore)?, filter(exclude)?);
+        let named = select(
+            &root,
+            path,
+            ignore.as_ref().map(|it| it as &dyn Filter),
+            exclude.as_ref().map(|it| it as &dyn Filter),
+        )
+        .context("failed to compute cache key: failed to calculate checksum")?;
+        let remembered = context.as_ref().and_then(|name| self.remembered.get(name));
+        digest(&root, &named, owner, remembered)
+    }
+
+    fn run(&self, id: StepId, step: &Step, run: &Run) -> Result<Value> {
+        let below = self.layers(run.base)?;
+        let mut definition = run.clone();
+        definition.base = StepId(0);
+        definition.transient.clear();
+        for (at, mount) in definition.mounts.iter_mut().enumerate() {
+            if let MountKind::Bind { from, .. } | MountKind::Cache { from: Some((from, _)), .. } =
+                &mut mount.kind
+            {
+                *from = StepId(at);
+            }
+        }
+        let inputs = self.inputs;
+        let ulimits: Vec<_> =
+            inputs.ulimits.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect();
+        let shm_size = inputs.shm_size.unwrap_or(SHARED_MEMORY);
+        let begin = |kind: &str| {
+            let mut key = Key::new(kind, &step.platform);
+            key.definition(&definition);
+            key.definition(&(&inputs.hosts, &ulimits, shm_size));
+            key.layers(&below);
+            key
+        };
+        let mut key = begin("run");
+        let mut second = None;
+        let mut places = BTreeMap::new();
+        for mount in &run.mounts {
+            let (MountKind::Bind { from, source } | MountKind::Cache { from: Some((from, source)), .. }) =
+                &mount.kind
+            else {
+                continue;
+            };
+            let value = self.known(*from)?;
+            match &value {
+                Value::Layers(layers) => {
+                    key.layers(layers);
+                    second = Some(begin("run by content"));
+                }
+                Value::Directory { .. } => {
+                    key.digest(&self.digest(&value, &command::pattern_of(source), &[], Owner::Root)?);
+                }
+            }
+            places.insert(from.0, self.place(&value)?);
+        }
+        let mut secrets = BTreeMap::new();
+        for mount in &run.mounts {
+            let (MountKind::Secret { id, required, .. } | MountKind::Ssh { id, required, .. }) = &mount.kind
+            else {
+                continue;
+            };
+            let found = match &mount.kind {
+                MountKind::Secret { .. } => match inputs.secrets.get(id) {
+                    Some(secret) => {
+                        secrets.insert(id.clone(), secret.clone());
+                        true
+                    }
+                    None => false,
+                },
+                _ => inputs.ssh.contains_key(id),
+            };
+            if *required && !found {
+                bail!(
+                    "{}: not found",
+                    if matches!(mount.kind, MountKind::Ssh { .. }) {
+                        format!("unset ssh forward key {id}")
+                    } else {
+                        format!("secret {id}")
+                    }
+                );
+            }
+        }
+        let plan = Plan { key: key.finish(), below: below.clone(), places, second };
+        let layer = self.layer(id, step, plan, |dir| {
+            let lent = Lent::take(self, run, dir)?;
+            let command = Command {
+                run: run.clone(),
+                secrets: secrets.clone(),
+                ssh: lent.ssh.clone(),
+                caches: lent.caches.clone(),
+                hosts: inputs.hosts.clone(),
+                shm_size,
+                ulimits: ulimits.clone(),
+            };
+            Ok((Work::Run(Box::new(command)), Some(lent)))
+        })?;
+        Ok(stacked(below, layer))
+    }
+
+    /// Returns where the files of a value are.
+    pub(super) fn place(&self, value: &Value) -> Result<Place> {
+        Ok(match value {
+            Value::Layers(layers) => Place::Stack(self.store.layers(&self.mapping.key).stack(layers)?),
+            Value::Directory { path, ignore, .. } => {
+                Place::Directory { path: path.clone(), ignore: ignore.clone() }
+            }
+        })
+    }
+
+    /// Keeps layers from being swept. To be called before looking for them.
+    fn pin(&self, layers: impl IntoIterator<Item = Digest>) -> Result<()> {
+        let mut pin = lock(&self.pin);
+        let before = pin.layers.len();
+        pin.layers.extend(layers);
+        if pin.layers.len() > before { self.staged.pin(self.store, &pin) } else { Ok(()) }
+    }
+
+    /// Finds the layer of a key.
+    fn find(&self, key: &Digest) -> Result<Option<Digest>> {
+        let Some(mut record) = self.store.cache_record(key)? else { return Ok(None) };
+        if record.boot.as_ref().is_some_and(|boot| *boot != self.boot) {
+            self.forget(key, &record)?;
+            return Ok(None);
+        }
+        self.pin([record.layer])?;
+        if !self.store.layers(&self.mapping.key).has(&record.layer) {
+            return Ok(None);
+        }
+        record.used = now();
+        record.uses += 1;
+        // How often something was used is no reason to fail.
+        let _ = self.store.put_cache_record(key, &record);
+        let layer = record.layer;
+        self.facts().made.entry(layer).or_insert(record);
+        Ok(Some(layer))
+    }
+
+    /// Takes back what a power cut may have left half-written, unless an image has vouched for it since.
+    fn forget(&self, key: &Digest, record: &CacheRecord) -> Result<()> {
+        let _gc = self.store.lock("gc", crate::store::Mode::Shared)?;
+        let held = self.store.images()?.iter().any(|image| image.layers.contains(&record.layer));
+        self.store.remove_cache_record(key)?;
+        if !held {
+            for layers in self.store.all_layers()? {
+                let grave = self.staged.path(&crate::store::random_id());
+                let _ = fs::rename(layers.dir(&record.layer), grave);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the layer of a step: finds it, or makes it. One of those who want it makes it.
+    fn layer(
+        &self,
+        id: StepId,
+        step: &Step,
+        plan: Plan,
+        work: impl FnOnce(&Path) -> Result<(Work, Option<Lent>)>,
+    ) -> Result<Digest> {
+        let cached = |layer| {
+            self.say(id, EventKind::Cached);
+            Ok(layer)
+        };
+        if !step.fresh
+            && let Some(layer) = self.find(&plan.key)?
+        {
+            return cached(layer);
+        }
+        let stop = &*self.inputs.stop;
+        let Some(_claim) = self.store.claim(&plan.key, |_| !stop.load(Ordering::Relaxed))? else {
+            return Err(Stopped.into());
+        };
+        if !step.fresh
+            && let Some(layer) = self.find(&plan.key)?
+        {
+            return cached(layer);
+        }
+        let staged = self.store.stage()?;
+        let dir = staged.path("step");
+        fs::create_dir(&dir).context("make a directory for the step")?;
+        let (work, lent) = work(&dir)?;
+        let stack = Place::Stack(self.store.layers(&self.mapping.key).stack(&plan.below)?);
+        let store = (self.store.root().to_owned(), self.store.runtime().to_owned());
+        let mut order = Order::new(store, self.identity, dir, stack, plan.places, work);
+        order.asks = plan.second.is_some();
+        let worker = Worker::start(&order, stop)?;
+        let mut keys = vec![plan.key];
+        if let Some(mut second) = plan.second {
+            second.digest(&worker.reads()?);
+            let second = second.finish();
+            if !step.fresh
+                && let Some(layer) = self.find(&second)?
+            {
+                let record = self.facts().made.get(&layer).cloned();
+                if let Some(record) = record {
+                    self.store.put_cache_record(&plan.key, &record)?;
+                }
+                return cached(layer);
+            }
+            keys.push(second);
+            worker.go_on()?;
+        }
+        let end = worker.finish(|error, bytes| {
+            self.say(id, EventKind::Output { error, bytes: bytes.to_vec() });
+        })?;
+        drop(lent);
+        if let End::Exited(code @ 1..) = end {
+            let Action::Run(run) = &step.action else { bail!("the step has ended with code {code}") };
+            let message = format!(
+                "process {:?} did not complete successfully: exit code: {code}",
+                run.arguments.join(" ")
+            );
+            return Err(Failure { step: id, code: Some(code), message }.into());
+        }
+        self.publish(&staged, &keys, &step.name)
+    }
+
+    /// Makes a layer of what a step has left.
+    fn publish(&self, staged: &Staged, keys: &[Digest], description: &str) -> Result<Digest> {
+        let tree = staged.path("step").join("layer/tree");
+        let packed = pack::Tree::open(&tree)
+            .and_then(|tree| pack::layer(&tree, self.mapping.owners, &mut io::sink()))
+            .context("pack the layer")?;
+        let (size, entries) = measure(&tree)?;
+        write_json_new(&staged.path("step").join("layer/layer.json"), &LayerRecord { size, entries }, false)?;
+        self.pin([packed.diff_id])?;
+        let layers = self.store.layers(&self.mapping.key);
+        layers.ready()?;
+        staged.publish("step/layer", &layers.dir(&packed.diff_id))?;
+        let now = now();
+        let record = CacheRecord {
+            layer: packed.diff_id,
+            size,
+            archive: packed.size,
+            description: description.to_owned(),
+            created: now,
+            used: now,
+            uses: 1,
+            boot: Some(self.boot.clone()),
+        };
+        let mut facts = self.facts();
+        for key in keys {
+            self.store.put_cache_record(key, &record)?;
+            facts.unsynced.push((*key, record.clone()));
+        }
+        facts.made.insert(packed.diff_id, record);
+        Ok(packed.diff_id)
+    }
+
+    /// Has the disk hold all that was made, and says so in the records.
+    pub(super) fn settle(&self) -> Result<()> {
+        let unsynced = std::mem::take(&mut self.facts().unsynced);
+        if unsynced.is_empty() {
+            return Ok(());
+        }
+        self.staged.sync()?;
+        for (key, record) in unsynced {
+            self.store.put_cache_record(&key, &CacheRecord { boot: None, ..record })?;
+        }
+        Ok(())
+    }
+}
+
+/// How a layer is found or made.
+struct Plan {
+    /// By what the step does and begins with.
+    key: Digest,
+    /// The layers that it sees below.
+    below: Vec<Digest>,
+    places: BTreeMap<usize, Place>,
+    /// By the contents of what it reads, which are still to be added.
+    second: Option<Key>,
+}
+
+fn stacked(mut below: Vec<Digest>, layer: Digest) -> Value {
+    below.push(layer);
+    Value::Layers(below)
+}
+
+/// Returns the steps that an action needs.
+fn needs(action: &Action) -> BTreeSet<StepId> {
+    match action {
+        Action::Scratch | Action::Image(_) | Action::Source(_) => BTreeSet::new(),
+        Action::Directory { base, .. } => [*base].into(),
+        Action::Copy(copy) => copy.sources.iter().map(|pick| pick.from).chain([copy.base]).collect(),
+        Action::Run(run) => {
+            let mounted = run.mounts.iter().filter_map(|mount| match &mount.kind {
+                MountKind::Bind { from, .. } | MountKind::Cache { from: Some((from, _)), .. } => Some(*from),
+                _ => None,
+            });
+            mounted.chain([run.base]).collect()
+        }
+    }
+}

@@ -279,9 +279,11 @@ mod tests {
         };
         let name = Reference::parse("made").unwrap().with_default_tag();
         for docker in [true, false, false] {
-            let made = make(&store, &mapping, std::slice::from_ref(&new), &[name.clone()], docker).unwrap();
+            let made =
+                make(&store, &mapping, std::slice::from_ref(&new), std::slice::from_ref(&name), docker)
+                    .unwrap();
             let image = open(&store, &resolve(&store, "made").unwrap().id).unwrap();
-            assert_eq!(made.images, [image.record.clone()]);
+            assert_eq!(made.images, std::slice::from_ref(&image.record));
             assert_eq!(image.config.rootfs.diff_ids, new.layers);
             let manifest: Value =
                 serde_json::from_slice(&store.read_document(&image.record.manifest).unwrap()).unwrap();

@@ -19,8 +19,8 @@
 
 mod borrow;
 pub mod capability;
-pub mod defaults;
 pub mod cgroup;
+pub mod defaults;
 mod filesystem;
 pub mod guest;
 mod handshake;

@@ -32,6 +32,7 @@ complete -c coracle -n "__fish_coracle_needs_command" -s D -l debug -d 'Say on s
 complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print version information and quit'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "commit" -d 'Create a new image from a container\'s changes'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "compose" -d 'Define and run multi-container applications'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "cp" -d 'Copy files/folders between a container and the local filesystem'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "context" -d 'Manage contexts'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "create" -d 'Create a new container'
@@ -86,6 +87,59 @@ complete -c coracle -n "__fish_coracle_using_subcommand commit" -s c -l change -
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s m -l message -d 'Commit message' -r
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s p -l pause -d 'Pause container during commit' -r -f -a "true\t''
 false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l ansi -d 'When to colour ("never", "always", "auto")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l env-file -d 'Read variables from this file in place of .env' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s f -l file -d 'Compose configuration files' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l parallel -d 'How much is done at once, -1 for no limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l profile -d 'Specify a profile to enable' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l progress -d 'How progress is shown (auto, tty, plain, json, quiet)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l project-directory -d 'What relative paths are relative to (default: the directory of the first file)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s p -l project-name -d 'Project name' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l workdir -d 'The old name of --project-directory' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l compatibility -d 'Accepted; names are those of Compose v2'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l verbose -d 'Show more output'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s v -l version -d 'Show the Compose version'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "config" -d 'Parse, resolve and render compose file in canonical format'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "convert" -d 'Parse, resolve and render compose file in canonical format'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "version" -d 'Show the Docker Compose version information'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l format -d 'Format the output ("yaml" or "json")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l hash -d 'Print the hash of a service\'s configuration, one a line ("*" for all)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -s o -l output -d 'Write to a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l environment -d 'Print the environment that variables are taken from'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l images -d 'Print the names of the images, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l networks -d 'Print the names of the networks, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-consistency -d 'Do not check that what is named is there'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-interpolate -d 'Do not put in variables'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-normalize -d 'Do not put in defaults'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-path-resolution -d 'Do not make paths absolute'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l profiles -d 'Print the names of the profiles, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -s q -l quiet -d 'Only check the files'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l resolve-image-digests -d 'Put digests in place of tags'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l services -d 'Print the names of the services, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l variables -d 'Print the variables that the files use'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l volumes -d 'Print the names of the volumes, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l format -d 'Format the output ("yaml" or "json")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l hash -d 'Print the hash of a service\'s configuration, one a line ("*" for all)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -s o -l output -d 'Write to a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l environment -d 'Print the environment that variables are taken from'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l images -d 'Print the names of the images, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l networks -d 'Print the names of the networks, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-consistency -d 'Do not check that what is named is there'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-interpolate -d 'Do not put in variables'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-normalize -d 'Do not put in defaults'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-path-resolution -d 'Do not make paths absolute'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l profiles -d 'Print the names of the profiles, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -s q -l quiet -d 'Only check the files'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l resolve-image-digests -d 'Put digests in place of tags'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l services -d 'Print the names of the services, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l variables -d 'Print the variables that the files use'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l volumes -d 'Print the names of the volumes, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -s f -l format -d 'Format the output ("pretty" or "json")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -l short -d 'Show only the version number'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s q -l quiet -d 'Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s a -l archive -d 'Archive mode (copy all uid/gid information)'

@@ -5,7 +5,7 @@
 //! ```text
 //! main      → cli, settings, and the entry functions of the hidden roles
 //! cli       → compose build container image network volume registry store idmap oci settings
-//! compose   → build container image network volume oci
+//! compose   → build container image network volume store idmap oci
 //! build     → image network runtime store idmap oci sys        (not container)
 //! container → image network volume runtime store idmap oci sys
 //! image     → registry store idmap oci sys
@@ -24,6 +24,7 @@
 
 pub mod build;
 pub mod cli;
+pub mod compose;
 pub mod container;
 pub mod idmap;
 pub mod image;

@@ -60,7 +60,11 @@ fn tree() -> Command {
     let mut root = super::global().disable_help_subcommand(true);
     for group in GROUPS {
         let name = group.name.rsplit(' ').next().unwrap_or(group.name);
-        let command = Command::new(name).about(group.about).disable_help_flag(true);
+        let command = if name == super::compose::GROUP {
+            super::compose::global().about(group.about)
+        } else {
+            Command::new(name).about(group.about).disable_help_flag(true)
+        };
         let above = group.name.rsplit_once(' ').map(|(above, _)| above);
         root = within(root, above, Box::new(|parent| parent.subcommand(command)));
     }

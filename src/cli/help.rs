@@ -59,6 +59,20 @@ impl Style {
         out
     }
 
+    /// Writes the help of `compose`: a group whose own flags stand before its commands.
+    pub(super) fn compose(&self) -> String {
+        let program = self.program;
+        let about = "Define and run multi-container applications";
+        let mut out = format!("Usage:  {program} compose [OPTIONS] COMMAND\n\n{about}\n\nOptions:\n");
+        out.push_str(&self.flags(&super::compose::global()));
+        out.push_str("\nCommands:\n");
+        for (name, spec) in members(Some(super::compose::GROUP)) {
+            let _ = writeln!(out, "  {name:<10}  {}", spec.about);
+        }
+        let _ = write!(out, "\nRun '{program} compose COMMAND --help' for more information on a command.\n");
+        out
+    }
+
     /// Writes the help of the whole program.
     pub(super) fn program(&self, global: &Command, about: &str) -> String {
         let program = self.program;

@@ -12,6 +12,7 @@ mod access;
 mod attach;
 mod check;
 mod commit;
+mod compose;
 mod container_prune;
 mod context;
 mod cp;
@@ -101,6 +102,8 @@ pub fn fetch(words: impl Iterator<Item = OsString>) -> ExitCode {
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     let mut words = words;
     let program = words.next().unwrap_or_default();
+    let alone = Path::new(&program).file_name().is_some_and(|name| name == "docker-compose");
+    let words = alone.then(|| OsString::from(compose::GROUP)).into_iter().chain(words);
     let style = Style { program: name(Path::new(&program)), width: width() };
     let words: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
     let answer = match words {
@@ -115,7 +118,8 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Says the program's name: that of a link to it, if it is Docker's.
 fn name(program: &Path) -> &'static str {
-    if program.file_name().is_some_and(|name| name == "docker") { "docker" } else { "coracle" }
+    let docker = program.file_name().is_some_and(|name| name == "docker" || name == "docker-compose");
+    if docker { "docker" } else { "coracle" }
 }
 
 fn width() -> usize {
@@ -210,6 +214,38 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
     if first == generate::ROLE {
         return generate::main(words);
     }
+    let mut globals = compose::Globals::default();
+    let own_words;
+    if first == compose::GROUP {
+        let (flags, after) = match grammar::parse_global(compose::global(), words) {
+            Ok(parsed) => parsed,
+            Err(Stop::Flag(message) | Stop::Missing(message)) => {
+                let text = format!(
+                    "{message}\n\nUsage:  {program} compose [OPTIONS] COMMAND\n\n\
+                     Run '{program} compose --help' for more information"
+                );
+                return Words { text, code: 16 };
+            }
+            Err(Stop::Help | Stop::Count) => return Words { text: style.compose(), code: 0 },
+        };
+        if flags.get_flag("version") {
+            return Words { text: compose::version::line(), code: 0 };
+        }
+        globals = match compose::Globals::read(&flags) {
+            Ok(globals) => globals,
+            Err(error) => return Words { text: format!("{error:#}"), code: 1 },
+        };
+        own_words = after;
+        words = &own_words;
+        match words {
+            [] => return Words { text: style.compose(), code: 0 },
+            [help, rest @ ..] if help == "help" => {
+                let topic = [&[compose::GROUP.to_owned()], rest].concat();
+                return help_on(&topic, style);
+            }
+            _ => {}
+        }
+    }
     while let Some(group) = tree::find_group(&path) {
         match words.first() {
             None => return Words { text: style.group(group), code: 0 },
@@ -232,7 +268,11 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
         Ok(matches) => matches,
         Err(stop) => return report::stopped(stop, spec, &path, style),
     };
-    let session = Session::new(path, debug, config);
+    let mut session = Session::new(path, debug, config);
+    if first == compose::GROUP {
+        globals.dry_run |= matches.get_flag("dry-run");
+        session.compose = globals;
+    }
     match (spec.run)(&matches, &session) {
         Ok(code) => Words { text: String::new(), code },
         Err(error) => report::failed(&error, spec, &session.path, style),
@@ -244,6 +284,8 @@ fn help_on(words: &[String], style: &Style) -> Words {
     let path = words.join(" ");
     let text = if path.is_empty() {
         style.program(&global(), ABOUT)
+    } else if path == compose::GROUP {
+        style.compose()
     } else if let Some(spec) = tree::find(&path) {
         style.command(spec, &path)
     } else if let Some(group) = tree::find_group(&path) {

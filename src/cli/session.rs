@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::compose::Globals;
 use crate::idmap::{self, Identity};
 use crate::settings::{DockerConfig, Settings};
 use crate::store::Store;
@@ -19,6 +20,8 @@ pub(super) struct Session {
     pub(super) debug: bool,
     /// `--config`
     pub(super) docker_config_dir: Option<PathBuf>,
+    /// The flags between `compose` and its command.
+    pub(super) compose: Globals,
     settings: OnceCell<Settings>,
     store: OnceCell<Store>,
 }
@@ -26,7 +29,8 @@ pub(super) struct Session {
 impl Session {
     /// Makes one.
     pub(super) fn new(path: String, debug: bool, docker_config_dir: Option<PathBuf>) -> Self {
-        Self { path, debug, docker_config_dir, settings: OnceCell::new(), store: OnceCell::new() }
+        let compose = Globals::default();
+        Self { path, debug, docker_config_dir, compose, settings: OnceCell::new(), store: OnceCell::new() }
     }
 
     /// Returns the settings.

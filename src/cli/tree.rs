@@ -49,6 +49,7 @@ pub(super) struct Group {
 pub(super) const GROUPS: &[Group] = &[
     Group { name: "buildx", about: "Work on images of several platforms" },
     Group { name: "buildx imagetools", about: "Commands to work on images in registry" },
+    Group { name: "compose", about: "Define and run multi-container applications" },
     Group { name: "container", about: "Manage containers" },
     Group { name: "context", about: "Manage contexts" },
     Group { name: "image", about: "Manage images" },
@@ -67,6 +68,8 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
     &super::check::SPEC,
     &super::commit::SPEC,
+    &super::compose::config::SPEC,
+    &super::compose::version::SPEC,
     &super::container_prune::SPEC,
     &super::cp::SPEC,
     &super::context::CREATE,

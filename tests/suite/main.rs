@@ -14,6 +14,7 @@ mod archive;
 mod check;
 mod cli;
 mod commit;
+mod compose;
 mod context;
 mod cp;
 mod crash;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         ("archive", archive::TESTS),
         ("diff", diff::TESTS),
         ("commit", commit::TESTS),
+        ("compose", compose::config::TESTS),
         ("cp", cp::TESTS),
         ("manifest", manifest::TESTS),
         ("imagetools", imagetools::TESTS),

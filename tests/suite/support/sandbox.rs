@@ -423,7 +423,7 @@ impl Invocation<'_> {
     }
 }
 
-/// Returns the directory of what the user runs: `coracle`, a link to it called `docker`, and this program itself
+/// Returns the directory of what the user runs: `coracle`, a link to it called `docker` and one called `docker-compose`, and this program itself
 /// as `probe`. They are copies, because the build directory may be closed to that user.
 pub(crate) fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
@@ -440,7 +440,9 @@ pub(crate) fn programs() -> &'static Path {
             let _ = Command::new("strip").arg(dir.join(name)).stderr(Stdio::null()).status();
             fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        symlink("coracle", dir.join("docker")).unwrap();
+        for name in ["docker", "docker-compose"] {
+            symlink("coracle", dir.join(name)).unwrap();
+        }
         dir
     })
 }

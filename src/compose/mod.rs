@@ -1,0 +1,147 @@
+//! Compose: a file of services as a project; a project brought up, looked after and taken down.
+//!
+//! ```text
+//! files ─yaml→ trees ─interpolate, shape→ canonical trees ─extends, include, merge→ model
+//!       ─normal, check→ model ─print→ `config`
+//!                             └serde→ Project ─plan→ [Network | Volume | Container]
+//! ```
+//!
+//! A model stays a tree with places until everything is known to be right; then [`Project`] is what the
+//! commands work with. What of a project exists is never remembered: containers, networks and volumes bear
+//! Docker's labels, and every command looks for them anew.
+
+mod check;
+mod dotenv;
+mod environment;
+mod error;
+mod interpolate;
+mod load;
+mod merge;
+mod normal;
+mod ports;
+mod print;
+mod project;
+mod schema;
+mod shape;
+mod short;
+mod units;
+mod yaml;
+
+use std::path::PathBuf;
+
+pub use environment::Asked;
+pub use error::Problem;
+pub use load::How;
+pub use project::{
+    Attachment, Bind, Build, Condition, Dependency, Deploy, Develop, Device, Grant, Healthcheck, Hook, Ipam,
+    Logging, Mount, Names, Network, Object, Pool, Port, Project, Resource, Resources, RestartPolicy, Service,
+    Tmpfs, Volume, VolumeOptions, Watch,
+};
+
+use crate::oci::Digest;
+
+/// A project as its files say it, whole and checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// Its files.
+    pub files: Vec<String>,
+    /// What its paths are relative to.
+    pub directory: PathBuf,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// The variables in force.
+    pub variables: std::collections::BTreeMap<String, String>,
+    /// Every profile that the files name.
+    pub profiles: Vec<String>,
+    /// Every service that the files define, active or not.
+    pub all_services: Vec<String>,
+    model: yaml::Node,
+    seen: interpolate::Seen,
+    how: How,
+}
+
+/// Loads the project. `named` are services that are wanted whatever their profiles. Returns nothing if there
+/// are no files.
+pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>, Problem> {
+    let Some(mut model) = load::load(asked, how)? else { return Ok(None) };
+    if how.normalize {
+        normal::normalise(&mut model, how)?;
+    }
+    let services = model.root.get("services").and_then(yaml::Node::as_map);
+    let all: Vec<String> = services.into_iter().flat_map(yaml::Map::keys).map(str::to_owned).collect();
+    let mut profiles: Vec<String> = services
+        .into_iter()
+        .flat_map(|map| &map.0)
+        .filter_map(|entry| entry.node.get("profiles")?.as_list())
+        .flatten()
+        .filter_map(|node| node.as_str().map(str::to_owned))
+        .collect();
+    profiles.sort();
+    profiles.dedup();
+    let mut active = asked.profiles.clone();
+    let from_outside = model.variables.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+    active.extend(from_outside.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
+    check::choose(&mut model.root, &active, named);
+    check::drop_optional(&mut model.root);
+    if how.check {
+        check::check(&model.root, &all, how)?;
+    }
+    if how.normalize {
+        check::drop_unused(&mut model.root);
+    }
+    let project = if how.interpolate && how.normalize { typed(&model.root)? } else { Project::default() };
+    Ok(Some(Loaded {
+        project,
+        files: model.files,
+        directory: model.directory,
+        warnings: model.warnings,
+        variables: model.variables,
+        profiles,
+        all_services: all,
+        model: model.root,
+        seen: model.seen,
+        how,
+    }))
+}
+
+/// Returns the name of a project of which there are no files.
+pub fn name_alone(asked: &Asked) -> Option<String> {
+    load::name_alone(asked)
+}
+
+/// Gives a model its types.
+fn typed(root: &yaml::Node) -> Result<Project, Problem> {
+    let json = yaml::to_json(root);
+    let mut project: Project =
+        serde_json::from_value(json).map_err(|error| error::problem(format!("decoding failed: {error}")))?;
+    for (name, service) in &mut project.services {
+        let Some(node) = root.get("services").and_then(|services| services.get(name)) else { continue };
+        service.keys = node.as_map().into_iter().flat_map(yaml::Map::keys).map(str::to_owned).collect();
+        let mut node = node.clone();
+        if let Some(map) = node.as_map_mut() {
+            // What changes no container.
+            for key in ["build", "depends_on", "profiles", "pull_policy", "scale", "develop", "attach"] {
+                map.remove(key);
+            }
+            if let Some(deploy) = map.get_mut("deploy").and_then(yaml::Node::as_map_mut) {
+                deploy.remove("replicas");
+                if deploy.0.is_empty() {
+                    map.remove("deploy");
+                }
+            }
+        }
+        service.hash = hash(&node);
+    }
+    for (name, network) in &mut project.networks {
+        let node = root.get("networks").and_then(|networks| networks.get(name));
+        network.hash = node.map(hash).unwrap_or_default();
+    }
+    Ok(project)
+}
+
+/// Returns what a part of a model is known by, whatever its order.
+fn hash(node: &yaml::Node) -> String {
+    Digest::of(yaml::to_json(node).to_string().as_bytes()).hex()
+}

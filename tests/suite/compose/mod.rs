@@ -1,0 +1,3 @@
+//! `compose`: files as they are understood, and projects as they live.
+
+pub(crate) mod config;

@@ -16,6 +16,8 @@ const LIMIT: usize = 16 * 1024;
 /// What the new process says, in the only order it may.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromInit {
+    /// The network namespace comes with this, before anything else and unasked.
+    Network,
     /// The master of the terminal comes with this.
     Terminal,
     /// All is done but the exec of this program. What follows is the socket's end, or the `errno` of the
@@ -40,6 +42,20 @@ impl FromInit {
     }
 }
 
+/// Takes the network namespace that a hidden process hands over.
+pub(super) fn take_network(from: &OwnedFd) -> anyhow::Result<OwnedFd> {
+    let mut buffer = vec![0; LIMIT];
+    let (length, fds) =
+        socket::receive(from.as_fd(), &mut buffer).context("listen to the container's process")?;
+    let message = buffer.get(..length).filter(|message| !message.is_empty());
+    let message = message.context("the container's process ended before it was set up")?;
+    match serde_json::from_slice(message).context("understand the container's process")? {
+        FromInit::Network => fds.into_iter().next().context("the container's network namespace is missing"),
+        FromInit::Failed(text) => Err(anyhow!(text)),
+        other => Err(anyhow!("the container's process says {other:?} too early")),
+    }
+}
+
 /// Listens until the new process has executed the user's program or has failed. Returns the master of its
 /// terminal if it has one.
 pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
@@ -60,6 +76,7 @@ pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
             return Err(lookup::refused(program, errno));
         }
         match serde_json::from_slice(message).context("understand the container's process")? {
+            FromInit::Network => return Err(anyhow!("the container's process repeats itself").into()),
             FromInit::Terminal => terminal = fds.into_iter().next(),
             FromInit::Executing(program) => executing = Some(program),
             FromInit::NotFound(text) => return Err(StartError::NotFound(text)),

@@ -49,11 +49,18 @@ pub(super) struct Body<'a> {
     pub(super) new_cgroups: bool,
     /// What it does to itself in the place of a cgroup. Of the first process, somebody else sees to that.
     pub(super) instead: Option<&'a Instead>,
+    /// Whether it hands over its network namespace before it waits: hidden, only it can open that.
+    pub(super) hands_over: bool,
 }
 
 /// Runs in the first process of a container.
 pub(super) fn run(body: Body<'_>, steps: &[Step], report: OwnedFd) -> ! {
     begin(&body, &report);
+    if body.hands_over
+        && let Err(error) = hand_over(&report)
+    {
+        end(Err(StartError::Other(error)), &report);
+    }
     let mut go = [0; 8];
     match socket::receive(&report, &mut go) {
         Ok((length, _)) if length > 0 => {}
@@ -62,6 +69,11 @@ pub(super) fn run(body: Body<'_>, steps: &[Step], report: OwnedFd) -> ! {
     }
     let result = set_up(body, steps, report.as_fd());
     end(result, &report)
+}
+
+fn hand_over(report: &OwnedFd) -> anyhow::Result<()> {
+    let namespace = fs::File::open("/proc/self/ns/net").context("open the network namespace")?;
+    FromInit::Network.send(report.as_fd(), &[namespace.as_fd()]).context("hand over the network namespace")
 }
 
 /// Runs in a process that has entered a container.

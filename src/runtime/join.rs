@@ -72,6 +72,7 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         hidden: true,
         new_cgroups: false,
         instead: Some(request.instead),
+        hands_over: false,
     };
     let mut given = Some((body, theirs));
     let enter = Enter::Process { pidfd: target.pidfd, kinds, cgroup: request.cgroup };

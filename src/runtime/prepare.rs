@@ -30,6 +30,8 @@ pub struct Prepared {
     pidfd: Option<OwnedFd>,
     socket: OwnedFd,
     io: Option<Io>,
+    /// Its network namespace, if that cannot be opened from outside.
+    network: Option<OwnedFd>,
 }
 
 /// Makes the first process of a container, in its namespaces, whose id maps are written.
@@ -63,7 +65,9 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         hidden: shares_users,
         new_cgroups: has_new(spec, LinuxNamespaceType::Cgroup),
         instead: None,
+        hands_over: shares_users && has_new(spec, LinuxNamespaceType::Network),
     };
+    let hands_over = body.hands_over;
     let mut given = Some((body, theirs));
     let spawned = spawn(&enter, flags(bundle), process.oom_score_adj(), || {
         if let Some((body, theirs)) = given.take() {
@@ -73,7 +77,10 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
     // The process's ends are its own.
     drop(given);
     let (pid, pidfd) = spawned.map_err(explain)?;
-    let prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io };
+    let mut prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io, network: None };
+    if hands_over {
+        prepared.network = Some(handshake::take_network(&prepared.socket)?);
+    }
     if !shares_users {
         write_map(pid, "uid_map", &map.uids)?;
         write_map(pid, "gid_map", &map.gids)?;
@@ -86,6 +93,15 @@ impl Prepared {
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         // Only `start` takes it, and with it the whole.
         self.pidfd.as_ref().map_or_else(|| self.socket.as_fd(), AsFd::as_fd)
+    }
+
+    /// Returns the process's network namespace.
+    pub fn network(&self) -> Result<OwnedFd> {
+        if let Some(network) = &self.network {
+            return network.try_clone().context("duplicate a descriptor");
+        }
+        let path = format!("/proc/{}/ns/net", self.pid);
+        File::open(&path).map(OwnedFd::from).with_context(|| format!("open {path}"))
     }
 
     /// Lets the process go, and returns when the user's program runs or cannot.

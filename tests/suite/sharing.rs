@@ -3,10 +3,11 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::Sandbox;
 use crate::support::harness::{Test, tests};
+use crate::support::{Sandbox, wait_until};
 
 pub(crate) const TESTS: &[Test] = tests![
+    who_shares_has_networks_of_its_own,
     a_pid_namespace_can_be_shared,
     what_shares_a_pid_namespace_ends_whole,
     a_killed_supervisor_leaves_no_process_in_a_shared_namespace,
@@ -332,4 +333,34 @@ fn a_link_can_be_taken_away() {
     sandbox.run(["rm", "--link", "/web/store"]).success().stdout("/web/store\n");
     sandbox.run(["inspect", "-f", "{{.HostConfig.Links}}", "web"]).stdout("[]\n");
     assert_eq!(sandbox.run(["ps", "-aq"]).lines().len(), 2);
+}
+
+fn who_shares_has_networks_of_its_own() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["run", "-d", "--name", "donor", "--ipc", "shareable", "busybox", "sleep", "1000"]).success();
+    for flags in [
+        &["--pid", "container:donor"][..],
+        &["--ipc", "container:donor"],
+        &["--pid", "container:donor", "--ipc", "container:donor", "--oom-score-adj", "500"],
+        &["--pid", "host"],
+        &["--ipc", "host"],
+    ] {
+        let mut words = vec!["run", "--rm"];
+        words.extend(flags);
+        words.extend(["busybox", "sh", "-c", "nslookup donor >&2 && ip -o -4 addr show eth0"]);
+        sandbox.run(words).success().stdout_contains("inet 172.");
+        let mut words = vec!["run", "-d", "--name", "sharer", "-p", "127.0.0.1::80"];
+        words.extend(flags);
+        words.extend(["busybox", "nc", "-ll", "-p", "80", "-e", "echo", "hello"]);
+        sandbox.run(words).success();
+        let address = sandbox.run(["port", "sharer", "80"]).success().text();
+        wait_until("an answer at the published port", || {
+            let Ok(mut stream) = std::net::TcpStream::connect(address.trim()) else { return false };
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut stream, &mut text).is_ok() && text == "hello\n"
+        });
+        sandbox.run(["network", "disconnect", "bridge", "sharer"]).success();
+        sandbox.run(["network", "connect", "bridge", "sharer"]).success();
+        sandbox.run(["rm", "-f", "sharer"]).success();
+    }
 }

@@ -43,6 +43,11 @@ impl Launched {
         self.prepared.pid
     }
 
+    /// Returns the process's network namespace.
+    pub(super) fn network(&self) -> Result<OwnedFd> {
+        self.prepared.network()
+    }
+
     /// Lets the process go.
     pub(super) fn start(self) -> Result<Process> {
         self.prepared.start().map_err(start::explain)

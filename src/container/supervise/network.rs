@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 
 use super::detour::{fall_back, is_unsupported};
+use super::launch::Launched;
 use crate::container::config::{Attachment, ContainerConfig};
 use crate::container::dir::{Alive, ContainerDir, Joined};
 use crate::container::etc::{self, Facts};
@@ -50,24 +51,31 @@ impl<'a> Wish<'a> {
         Router::reach(self.store, &self.config.id).context("failed to set up container networking").map(Some)
     }
 
-    /// Plugs the waiting process `pid` into all networks, publishes its ports and writes its files of `/etc`.
+    /// Plugs the waiting process into all networks, publishes its ports and writes its files of `/etc`.
     /// Where there can be no networks, the connection is given up, and a [`Pasta`] is the way out.
     pub(super) fn plug(
         &self,
         router: &mut Option<Router>,
-        pid: i32,
+        launched: &Launched,
         mark: &mut Alive,
     ) -> Result<Option<Pasta>> {
         mark.networks.clear();
         mark.ports.clear();
         let mut pasta = None;
         if let Some(open) = router {
-            match self.plug_in(open, pid, mark) {
+            match self.plug_in(open, launched, mark) {
                 Err(error) if is_unsupported(&error) => {
                     *router = None;
                     mark.networks.clear();
                     let networks = &self.networks;
-                    pasta = Some(fall_back(self.store, self.dir, self.config, networks, (pid, mark), error)?);
+                    pasta = Some(fall_back(
+                        self.store,
+                        self.dir,
+                        self.config,
+                        networks,
+                        (launched.pid(), mark),
+                        error,
+                    )?);
                 }
                 result => result?,
             }
@@ -76,8 +84,8 @@ impl<'a> Wish<'a> {
         Ok(pasta)
     }
 
-    fn plug_in(&self, router: &mut Router, pid: i32, mark: &mut Alive) -> Result<()> {
-        let netns = netns(pid)?;
+    fn plug_in(&self, router: &mut Router, launched: &Launched, mark: &mut Alive) -> Result<()> {
+        let netns = launched.network()?;
         let first = default_route(&self.networks);
         for (attachment, network) in &self.networks {
             let leads = first == Some(network.id.as_str());

@@ -232,7 +232,7 @@ impl Supervisor {
         let launched = launch.prepare(window, first)?;
         // The user's systemd works on it while the networks are joined.
         let pending = self.keeper.begin(&self.config, launched.pid())?;
-        let pasta = wish.plug(&mut router, launched.pid(), &mut self.mark)?;
+        let pasta = wish.plug(&mut router, &launched, &mut self.mark)?;
         if !self.mark.networks.is_empty() {
             self.dir.put_alive(&self.mark)?;
             wish.confirm()?;

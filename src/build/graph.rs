@@ -72,6 +72,8 @@ pub enum Action {
         base: StepId,
         /// The absolute path.
         path: PathBuf,
+        /// `user[:group]` of the directories that are made; empty is root.
+        owner: String,
     },
 }
 
@@ -94,8 +96,7 @@ pub enum Source {
         /// `context`, or the name of `--build-context`.
         name: String,
     },
-    /// A file from the web. Its name in the step's file system is the last part of the path of the URL, or
-    /// what the server says.
+    /// A file from the web. Its name in the step's file system is what [`file_of`] says.
     Web {
         /// Where.
         url: String,
@@ -287,4 +288,14 @@ pub enum Unpack {
     Local,
     /// From the web, too (`--unpack`).
     Always,
+}
+
+/// Returns the name that a file from the web has: the last part of the path, whatever the server says.
+pub fn file_of(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    match path.split_once('/').and_then(|(_, path)| path.trim_end_matches('/').rsplit('/').next()) {
+        None | Some("" | "." | "..") => "__unnamed__",
+        Some(name) => name,
+    }
 }

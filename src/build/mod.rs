@@ -7,11 +7,13 @@
 //! ignore       which files of a context are left out
 //! graph, event the seam: what is to be made, and what is said meanwhile
 //! solve        Graph → images and files: cache, commands, copies, layers, outputs
+//! upkeep       what the cache holds, and its removal
 //! ```
 
 pub mod event;
 pub mod graph;
 pub mod ignore;
 pub mod solve;
+pub mod upkeep;
 
 pub use solve::solve;

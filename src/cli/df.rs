@@ -17,6 +17,7 @@ use super::pull::enter;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
+use crate::build::upkeep::{self, Entry};
 use crate::container::{self, ContainerDir, MountSource};
 use crate::image::{self, ImageUsage, Usage};
 use crate::oci::{Digest, familiar_repository};
@@ -105,6 +106,7 @@ struct Facts {
     containers: Vec<(container::Summary, u64)>,
     /// Volumes with the number of containers that mount them, and their sizes.
     volumes: Vec<(volume::VolumeRecord, usize, u64)>,
+    cache: Vec<Entry>,
 }
 
 /// One line of the short table.
@@ -164,11 +166,13 @@ fn measure(store: &Store, summaries: Vec<container::Summary>) -> Result<Facts> {
             (summary, size)
         })
         .collect();
-    Ok(Facts { usage, containers, volumes })
+    let cache = upkeep::list(store)?;
+    Ok(Facts { usage, containers, volumes, cache })
 }
 
 fn lines(facts: &Facts) -> [Line; 4] {
-    let Facts { usage, containers, volumes } = facts;
+    let Facts { usage, containers, volumes, cache } = facts;
+    let own = |entry: &&Entry| !entry.shared;
     let used: BTreeSet<Digest> = containers.iter().map(|(summary, _)| summary.config.image).collect();
     let in_use = |image: &&ImageUsage| used.contains(&image.summary.image.record.id);
     [
@@ -197,7 +201,13 @@ fn lines(facts: &Facts) -> [Line; 4] {
             size: volumes.iter().map(|(.., size)| size).sum(),
             reclaimable: volumes.iter().filter(|(_, links, _)| *links == 0).map(|(.., size)| size).sum(),
         },
-        Line { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
+        Line {
+            kind: "Build Cache",
+            total: cache.len(),
+            active: cache.iter().filter(|entry| entry.in_use).count(),
+            size: cache.iter().map(|entry| entry.size).sum(),
+            reclaimable: cache.iter().filter(own).filter(|entry| !entry.in_use).map(|entry| entry.size).sum(),
+        },
     ]
 }
 
@@ -270,6 +280,25 @@ fn volume_rows(facts: &Facts) -> Vec<Row> {
     volumes.collect()
 }
 
+fn cache_rows(facts: &Facts) -> Vec<Row> {
+    let now = Timestamp::now().as_second();
+    let since = |then: i64| format!("{} ago", human_duration(now - then));
+    let rows = facts.cache.iter().map(|entry| {
+        row([
+            ("ID", entry.id[..12].to_owned()),
+            ("CacheType", entry.kind.to_owned()),
+            ("Description", entry.description.clone()),
+            ("InUse", entry.in_use.to_string()),
+            ("Shared", entry.shared.to_string()),
+            ("Size", human_size(entry.size, 3)),
+            ("CreatedSince", since(entry.created)),
+            ("LastUsedSince", since(entry.used)),
+            ("UsageCount", entry.uses.to_string()),
+        ])
+    });
+    rows.collect()
+}
+
 fn verbose(facts: &Facts, store: &Store) -> Result<String> {
     let mut text =
         format!("Images space usage:\n\n{}", IMAGES.render(IMAGE_TABLE, &image_rows(facts, false))?);
@@ -280,7 +309,13 @@ fn verbose(facts: &Facts, store: &Store) -> Result<String> {
         "\nLocal Volumes space usage:\n\n{}",
         VOLUMES.render(VOLUME_TABLE, &volume_rows(facts))?
     );
-    let _ = write!(text, "\nBuild cache usage: {}\n\n{}", human_size(0, 4), CACHE.render(CACHE_TABLE, &[])?);
+    let size: u64 = facts.cache.iter().map(|entry| entry.size).sum();
+    let _ = write!(
+        text,
+        "\nBuild cache usage: {}\n\n{}",
+        human_size(size, 4),
+        CACHE.render(CACHE_TABLE, &cache_rows(facts))?
+    );
     Ok(text)
 }
 
@@ -291,7 +326,7 @@ fn template(facts: &Facts, store: &Store, format: &str) -> Result<String> {
         "Images": list(image_rows(facts, true)),
         "Containers": list(ps::sized_rows(&facts.containers, store, true)),
         "Volumes": list(volume_rows(facts)),
-        "BuildCache": [],
+        "BuildCache": list(cache_rows(facts)),
     });
     if format == "json" {
         return Ok(format!("{document}\n"));

@@ -10,6 +10,7 @@
 
 mod access;
 mod attach;
+mod builder_prune;
 mod check;
 mod commit;
 mod compose;

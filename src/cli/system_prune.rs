@@ -13,7 +13,7 @@ use super::prune::{confirm, until};
 use super::pull::enter;
 use super::session::Session;
 use super::tree::Spec;
-use super::{container_prune, network, prune, volume};
+use super::{builder_prune, container_prune, network, prune, volume};
 use crate::container::Remover;
 
 /// `system prune`
@@ -70,6 +70,13 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
         take(volume::prune_within(&filters, false, store)?, "Deleted Volumes:\n")?;
     }
     take(prune::remove_images(&filters, args.all, store)?, "Deleted Images:\n")?;
+    // Docker leaves the cache alone where there is a filter that it does not have.
+    if filters.values("label").is_empty() && filters.values("label!").is_empty() {
+        take(
+            builder_prune::prune_within(&filters, args.all, None, store)?,
+            "Deleted build cache objects:\n",
+        )?;
+    }
     Session::print(&format!("Total reclaimed space: {}\n", human_size(all.bytes, 4)))?;
     all.result()
 }

@@ -47,6 +47,7 @@ pub(super) struct Group {
 
 /// The groups.
 pub(super) const GROUPS: &[Group] = &[
+    Group { name: "builder", about: "Manage builds" },
     Group { name: "buildx", about: "Work on images of several platforms" },
     Group { name: "buildx imagetools", about: "Commands to work on images in registry" },
     Group { name: "compose", about: "Define and run multi-container applications" },
@@ -99,6 +100,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::login::LOGIN,
     &super::login::LOGOUT,
     &super::logs::SPEC,
+    &super::builder_prune::SPEC,
     &super::prune::IMAGE,
     &super::inspect::NETWORK,
     &super::network::connect::SPEC,

@@ -4,6 +4,7 @@
 //! wanted ([`push`](super::push), [`save`](super::save)).
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -153,6 +154,15 @@ fn rework(store: &Store, mapping: &Mapping, intake: &Intake<'_>, image: &NewImag
         }
     }
     Ok(reworked)
+}
+
+/// Takes the archive of a layer in, whose digest must be `diff_id`, and unpacks it. The caller has pinned it.
+pub fn adopt(store: &Store, mapping: &Mapping, input: impl Read, diff_id: &Digest) -> Result<()> {
+    let intake = Intake::new(store, mapping)?;
+    intake.pin([], [*diff_id])?;
+    let expected = Expected { diff_id: Some(*diff_id), ..Expected::default() };
+    intake.layer(input, Keep::Nothing, true, expected, |_| ())?;
+    intake.commit(&[], &[])
 }
 
 /// Tells whether all is as it shall be: a build that changes nothing writes nothing.

@@ -67,7 +67,7 @@ pub use layers::{ensure_layers, unpacked};
 pub use list::{Row, Summary, familiar, history, inspect, list, list_all, size};
 pub use load::{Input, Loaded, load};
 pub use login::{Keeper, forget, keeper, remember};
-pub use make::{MadeImages, NewImage, make};
+pub use make::{MadeImages, NewImage, adopt, make};
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
 pub use push::{PushProgress, PushStep, Pushed, push, tags};

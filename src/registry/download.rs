@@ -16,8 +16,6 @@ pub struct Download {
     pub etag: Option<String>,
     /// When it was changed, as HTTP writes it.
     pub modified: Option<String>,
-    /// The header that may tell its name.
-    pub disposition: Option<String>,
 }
 
 impl std::fmt::Debug for Download {
@@ -62,7 +60,6 @@ impl Client {
         Ok(Some(Download {
             etag: text(header::ETAG),
             modified: text(header::LAST_MODIFIED),
-            disposition: text(header::CONTENT_DISPOSITION),
             body: Box::new(reply.response.into_body().into_reader()),
         }))
     }

@@ -90,10 +90,15 @@ impl Layers {
     }
 
     /// Returns the trees of layers that are given lowest first, topmost first, as they are mounted. A layer
-    /// whose root is opaque hides all below it, which overlayfs does not look for in a root.
+    /// whose root is opaque hides all below it, which overlayfs does not look for in a root. A layer that comes
+    /// several times is there once.
     pub fn stack(&self, diff_ids: &[Digest]) -> Result<Vec<PathBuf>> {
         let mut trees = Vec::with_capacity(diff_ids.len());
-        for diff_id in diff_ids.iter().rev() {
+        for (at, diff_id) in diff_ids.iter().enumerate().rev() {
+            // What a layer does it does the last time, and overlayfs takes no directory twice.
+            if diff_ids[at + 1..].contains(diff_id) {
+                continue;
+            }
             let tree = self.tree(diff_id);
             let mut value = [0; 1];
             let opaque = rustix::fs::lgetxattr(&tree, "user.overlay.opaque", &mut value[..]);
@@ -134,5 +139,24 @@ impl Layers {
     pub fn ready(&self) -> Result<&Path> {
         fs::create_dir_all(&self.dir).with_context(|| format!("create {}", self.dir.display()))?;
         Ok(&self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::scratch;
+    use super::*;
+
+    #[test]
+    fn stacks_a_layer_once() {
+        let (_dir, store) = scratch();
+        let layers = store.layers(&MapKey::of("one"));
+        let [empty, other] = [b"empty", b"other"].map(|name| Digest::of(name));
+        for layer in [&empty, &other] {
+            fs::create_dir_all(layers.tree(layer)).unwrap();
+        }
+        let stack = layers.stack(&[empty, other, empty, empty]).unwrap();
+        assert_eq!(stack, [layers.tree(&empty), layers.tree(&other)]);
+        assert!(layers.stack(&[Digest::of(b"absent")]).is_err());
     }
 }

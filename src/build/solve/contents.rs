@@ -250,7 +250,7 @@ fn hash(file: &OwnedFd, buffer: &mut [u8]) -> Result<Digest> {
 }
 
 /// Adds up the files that lie in a tree, each with several names once, and counts what is there.
-pub(super) fn measure(tree: &Path) -> Result<(u64, u64)> {
+pub(in crate::build) fn measure(tree: &Path) -> Result<(u64, u64)> {
     let mut waiting = vec![tree.to_owned()];
     let mut seen = std::collections::HashSet::new();
     let (mut size, mut entries) = (0, 0);

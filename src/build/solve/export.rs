@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use rustix::fs::{CWD, Mode, OFlags};
 
+use super::foreign;
 use super::perform::Build;
 use super::types::{Built, BuiltImage, Exports, Output};
 use crate::build::event::EventKind;
@@ -151,6 +152,10 @@ fn images(build: &Build<'_>, exports: &Exports, names: &[Reference]) -> Result<M
                 created.push(record.created);
             }
         }
+        let mut more = BTreeMap::new();
+        if exports.inline_cache {
+            more.insert(foreign::INLINE.to_owned(), foreign::inline(&facts.used, &layers)?);
+        }
         drop(facts);
         let told = match base {
             Some((id, _)) => image::open(build.store, &id)?.config.history.len(),
@@ -159,7 +164,7 @@ fn images(build: &Build<'_>, exports: &Exports, names: &[Reference]) -> Result<M
         let config = with_times(target.config.clone(), told, &created, exports.epoch);
         images.push(NewImage {
             config,
-            more: BTreeMap::new(),
+            more,
             base: base.map(|(id, _)| id),
             layers,
             sizes,

@@ -23,6 +23,7 @@
 mod command;
 mod contents;
 mod export;
+mod foreign;
 mod key;
 mod mode;
 mod mounts;
@@ -35,6 +36,7 @@ mod step;
 mod types;
 mod worker;
 
+pub(super) use contents::measure;
 pub use step::{ROLE, main};
 pub use types::{Built, BuiltImage, Context, Exports, Inputs, Output, Ulimit};
 pub use worker::Stopped;
@@ -70,9 +72,17 @@ pub fn solve(
     exports: &Exports,
     report: &Report,
 ) -> Result<Built> {
-    let build = perform::Build::new(store, identity, graph, inputs, report)?;
+    let build = perform::Build::new(store, identity, graph, inputs, exports, report)?;
     build.perform()?;
     let built = export::export(&build, exports)?;
     build.settle()?;
+    for directory in &exports.cache_to {
+        foreign::write(store, &build.mapping, &build.facts().used, directory)?;
+    }
+    drop(build);
+    if let Some(keep) = inputs.keep {
+        // The build is done, whatever becomes of old things.
+        let _ = super::upkeep::prune(store, super::upkeep::Wish { keep: Some(keep), ..Default::default() });
+    }
     Ok(built)
 }

@@ -97,6 +97,10 @@ fn cache(build: &Build<'_>, id: &str, sharing: Sharing) -> Result<(PathBuf, Lock
         let mode = if sharing == Sharing::Shared { Mode::Shared } else { Mode::Exclusive };
         loop {
             match Lock::try_take(&lock, mode) {
+                // It was pruned while this waited: what is locked has lost its name.
+                Ok(Some(held)) if !is_at(&held, &lock) => {
+                    build.store.cache_dir(&format!("{name}/{number}"))?;
+                }
                 Ok(Some(held)) => {
                     let _ = fs::write(path.join("name"), id);
                     let _ =
@@ -119,6 +123,15 @@ fn cache(build: &Build<'_>, id: &str, sharing: Sharing) -> Result<(PathBuf, Lock
         }
     }
     unreachable!("there is always a next number")
+}
+
+/// Tells whether a locked file still has its name.
+fn is_at(held: &Lock, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (held.file().metadata(), fs::symlink_metadata(path)) {
+        (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
 }
 
 /// Makes the directory of a new cache: whole, or not at all.

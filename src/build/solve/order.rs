@@ -60,7 +60,7 @@ pub(super) struct Order {
 pub(super) enum Work {
     Run(Box<Command>),
     Copy(Box<graph::Copy>),
-    Directory(PathBuf),
+    Directory { path: PathBuf, owner: String },
 }
 
 /// A command with all that it is given.

@@ -12,12 +12,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 
 use super::contents::{Owner, Remembered, digest, measure};
+use super::foreign::{self, Foreign};
 use super::key::Key;
 use super::mounts::Lent;
 use super::order::{Command, Order, Place, Work};
 use super::pick::{Filter, select};
 use super::step::filter;
-use super::types::Inputs;
+use super::types::{Exports, Inputs};
 use super::worker::{End, Stopped, Worker};
 use super::{Failure, command, source};
 use crate::build::event::{Event, EventKind, Report};
@@ -56,6 +57,8 @@ pub(super) struct Build<'a> {
     changed: Condvar,
     remembered: BTreeMap<String, Mutex<Remembered>>,
     facts: Mutex<Facts>,
+    /// What is in other caches, by the keys.
+    foreign: BTreeMap<Digest, Foreign>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,8 @@ struct Values {
 pub(super) struct Facts {
     /// The records of layers that steps made, by the layers.
     pub(super) made: BTreeMap<Digest, CacheRecord>,
+    /// The keys by which layers were found or made.
+    pub(super) used: BTreeMap<Digest, CacheRecord>,
     /// The keys of records that may not be on the disk yet.
     unsynced: Vec<(Digest, CacheRecord)>,
 }
@@ -89,6 +94,7 @@ impl<'a> Build<'a> {
         identity: &'a Identity,
         graph: &'a Graph,
         inputs: &'a Inputs,
+        exports: &Exports,
         report: &'a Report,
     ) -> Result<Self> {
         let kept = store.cache_dir("contexts")?;
@@ -111,6 +117,7 @@ impl<'a> Build<'a> {
             changed: Condvar::new(),
             remembered,
             facts: Mutex::default(),
+            foreign: foreign::read(store, &exports.cache_from, &exports.cache_images),
         })
     }
 
@@ -226,12 +233,13 @@ impl<'a> Build<'a> {
                 let path = source::bring(self, id, source)?;
                 Ok(Value::Directory { path, ignore: Vec::new(), context: None })
             }
-            Action::Directory { base, path } => {
+            Action::Directory { base, path, owner } => {
                 let below = self.layers(*base)?;
                 let mut key = Key::new("directory", &step.platform);
                 key.layers(&below);
                 key.text(&path.to_string_lossy());
-                let work = Work::Directory(path.clone());
+                key.text(owner);
+                let work = Work::Directory { path: path.clone(), owner: owner.clone() };
                 let plan =
                     Plan { key: key.finish(), below: below.clone(), places: BTreeMap::new(), second: None };
                 self.layer(id, step, plan, |_| Ok((work, None))).map(|layer| stacked(below, layer))
@@ -408,7 +416,7 @@ impl<'a> Build<'a> {
 
     /// Finds the layer of a key.
     fn find(&self, key: &Digest) -> Result<Option<Digest>> {
-        let Some(mut record) = self.store.cache_record(key)? else { return Ok(None) };
+        let Some(mut record) = self.store.cache_record(key)? else { return self.find_elsewhere(key) };
         if record.boot.as_ref().is_some_and(|boot| *boot != self.boot) {
             self.forget(key, &record)?;
             return Ok(None);
@@ -421,9 +429,29 @@ impl<'a> Build<'a> {
         record.uses += 1;
         // How often something was used is no reason to fail.
         let _ = self.store.put_cache_record(key, &record);
+        Ok(Some(self.used(key, record)))
+    }
+
+    /// Finds the layer of a key in another cache.
+    fn find_elsewhere(&self, key: &Digest) -> Result<Option<Digest>> {
+        let Some(foreign) = self.foreign.get(key) else { return Ok(None) };
+        self.pin([foreign.record.layer])?;
+        if !foreign.take(self.store, &self.mapping)? {
+            return Ok(None);
+        }
+        let now = now();
+        let record = CacheRecord { used: now, uses: 1, boot: None, ..foreign.record.clone() };
+        self.store.put_cache_record(key, &record)?;
+        Ok(Some(self.used(key, record)))
+    }
+
+    /// Notes what was found.
+    fn used(&self, key: &Digest, record: CacheRecord) -> Digest {
         let layer = record.layer;
-        self.facts().made.entry(layer).or_insert(record);
-        Ok(Some(layer))
+        let mut facts = self.facts();
+        facts.used.insert(*key, record.clone());
+        facts.made.entry(layer).or_insert(record);
+        layer
     }
 
     /// Takes back what a power cut may have left half-written, unless an image has vouched for it since.
@@ -532,6 +560,7 @@ impl<'a> Build<'a> {
         let mut facts = self.facts();
         for key in keys {
             self.store.put_cache_record(key, &record)?;
+            facts.used.insert(*key, record.clone());
             facts.unsynced.push((*key, record.clone()));
         }
         facts.made.insert(packed.diff_id, record);

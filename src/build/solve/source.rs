@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::perform::Build;
 use super::worker::Stopped;
 use crate::build::event::EventKind;
-use crate::build::graph::{Source, StepId};
+use crate::build::graph::{Source, StepId, file_of};
 use crate::image::{self, Download};
 use crate::oci::{Digest, Hasher};
 use crate::runtime::root::Root;
@@ -73,7 +73,7 @@ fn web(build: &Build<'_>, id: StepId, url: &str, checksum: Option<&Digest>) -> R
         verify(url, &about.digest, checksum)?;
         return Ok(kept.join(about.digest.hex()));
     };
-    let name = name_of(url, &download);
+    let name = file_of(url).to_owned();
     let etag = download.etag.clone();
     let modified = download.modified.as_deref().and_then(parse_time).unwrap_or(UNIX_EPOCH);
     let new = kept.join("new");
@@ -121,23 +121,6 @@ fn fetch(build: &Build<'_>, id: StepId, url: &str, mut download: Download, path:
     let name = "downloading".to_owned();
     build.say(id, EventKind::Progress { name, current, total: Some(current), done: true });
     Ok(hasher.finish())
-}
-
-/// Decides what a file from the web is called: as the server says, or as the end of the address does.
-fn name_of(url: &str, download: &Download) -> String {
-    let told = download.disposition.as_deref().and_then(|text| {
-        let (_, rest) = text.split_once("filename=")?;
-        let name = rest.split(';').next()?.trim().trim_matches('"');
-        name.rsplit('/').next()
-    });
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    let last = path.split_once('/').and_then(|(_, path)| path.rsplit('/').next());
-    let name = told.filter(|name| !name.is_empty()).or(last).unwrap_or_default();
-    match name {
-        "" | "." | ".." => "download".to_owned(),
-        name => name.to_owned(),
-    }
 }
 
 /// Reads a time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -238,29 +221,6 @@ fn run(dir: &Path, words: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn download(disposition: Option<&str>) -> Download {
-        Download {
-            body: Box::new(std::io::empty()),
-            etag: None,
-            modified: None,
-            disposition: disposition.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn names_what_comes_from_the_web() {
-        for (url, disposition, expected) in [
-            ("https://example.org/a/b.tar.gz?x=1/2#f", None, "b.tar.gz"),
-            ("https://example.org/", None, "download"),
-            ("https://example.org", None, "download"),
-            ("https://example.org/..", None, "download"),
-            ("https://example.org/a", Some("attachment; filename=\"c.txt\""), "c.txt"),
-            ("https://example.org/a", Some("attachment; filename=../../c; x=y"), "c"),
-        ] {
-            assert_eq!(name_of(url, &download(disposition)), expected, "{url}");
-        }
-    }
 
     #[test]
     fn reads_the_time_of_http() {

@@ -69,8 +69,10 @@ pub struct Exports {
     pub rewrite_timestamp: bool,
     /// Where the results are cached besides: directories (`type=local`).
     pub cache_to: Vec<PathBuf>,
-    /// Where results come from besides.
+    /// Where results come from besides: directories that were filled so.
     pub cache_from: Vec<PathBuf>,
+    /// Images of the store that may say what they were made from.
+    pub cache_images: Vec<Digest>,
     /// Whether the image says what it was made from, so that it is itself a cache (`type=inline`).
     pub inline_cache: bool,
 }

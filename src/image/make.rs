@@ -52,6 +52,8 @@ pub struct MadeImages {
     pub images: Vec<ImageRecord>,
     /// The index of all, and its size, if there are several.
     pub index: Option<(Digest, u64)>,
+    /// Those that were not there before.
+    pub new: Vec<Digest>,
 }
 
 /// Makes images and gives them names; several get an index, whose first image the names mean here. The layers are
@@ -104,6 +106,11 @@ pub fn make(
         names.iter().map(|reference| (name_of(reference), RefRecord { id: first.id, target })).collect();
     if is_there(store, &made, &documents, &names)? {
         return Ok(made);
+    }
+    for record in &made.images {
+        if store.image(&record.id)?.is_none() {
+            made.new.push(record.id);
+        }
     }
     let intake = match intake {
         Some(intake) => intake,

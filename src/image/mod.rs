@@ -73,7 +73,7 @@ pub use pull::{PullStatus, Pulled, pull};
 pub use push::{PushProgress, PushStep, Pushed, push, tags};
 pub use remove::{Conflict, Pruned, Removed, User, prune, remove};
 pub use resolve::{ResolveError, look, name_of, resolve, tag};
-pub use save::{Format, Saving, choose as choose_to_save};
+pub use save::{Format, Saving, choose as choose_to_save, choose_by_id as choose_made_to_save};
 pub use unpack::{Landed, Landing, OWNER, Owners, Ownership, land};
 pub use usage::{ImageUsage, Usage, usage};
 

@@ -15,7 +15,8 @@ use super::types::{Built, BuiltImage, Exports, Output};
 use crate::build::event::EventKind;
 use crate::build::graph::{Action, StepId, Target};
 use crate::image::{
-    self, Configuration, History, Landing, MadeImages, NewImage, Ownership, choose_to_save, land, pack, pump,
+    self, Configuration, History, Landing, MadeImages, NewImage, Ownership, choose_made_to_save, land, pack,
+    pump,
 };
 use crate::oci::{Digest, Reference};
 
@@ -44,6 +45,7 @@ fn perform(build: &Build<'_>, exports: &Exports, step: StepId) -> Result<Built> 
     };
     let archives = exports.outputs.iter().any(|output| matches!(output, Output::Archive { .. }));
     let mut built = Built::default();
+    let mut passing = Vec::new();
     if exports.image || archives {
         let names: &[Reference] = if exports.image { &exports.names } else { &[] };
         let made = images(build, exports, names)?;
@@ -62,6 +64,10 @@ fn perform(build: &Build<'_>, exports: &Exports, step: StepId) -> Result<Built> 
             note(format!("naming to {name}"));
         }
         built.index = made.index;
+        if !exports.image {
+            // They are made to be written out.
+            passing = made.new;
+        }
     }
     for output in &exports.outputs {
         match output {
@@ -77,6 +83,12 @@ fn perform(build: &Build<'_>, exports: &Exports, step: StepId) -> Result<Built> 
             }
             Output::Archive { format, file } => archive(build, exports, &built, *format, file)?,
         }
+    }
+    for image in &passing {
+        build.store.remove_image(image)?;
+    }
+    if !passing.is_empty() {
+        build.store.rebuild_index()?;
     }
     Ok(built)
 }
@@ -124,14 +136,9 @@ fn archive(
     format: image::Format,
     mut file: &File,
 ) -> Result<()> {
-    // With names in the store those are what an archive is of; otherwise the images themselves are.
-    let named = exports.image && !exports.names.is_empty();
-    let wanted: Vec<String> = if named {
-        exports.names.iter().map(Reference::familiar).collect()
-    } else {
-        built.images.iter().map(|image| image.id.to_string()).collect()
-    };
-    let saving = choose_to_save(build.store, &wanted, &[], format)?;
+    let ids: Vec<Digest> = built.images.iter().map(|image| image.id).collect();
+    let whole = built.index.map(|(index, _)| index);
+    let saving = choose_made_to_save(build.store, &ids, &exports.names, whole, format)?;
     saving.archive(Some(&build.mapping), &mut file).context("write the archive")?;
     file.flush().context("write the archive")
 }

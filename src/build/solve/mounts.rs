@@ -4,7 +4,7 @@
 //! with `sharing=locked` an exclusive one, for which they wait; with `sharing=private` whoever finds a directory in
 //! use takes the next. Pruning takes only what nobody holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
@@ -180,7 +180,14 @@ fn seed(build: &Build<'_>, value: &Value, source: &Path, dir: &Path) -> Result<(
     let store = (build.store.root().to_owned(), build.store.runtime().to_owned());
     let places = [(0, build.place(value)?)].into();
     let base = Place::Stack(Vec::new());
-    let order = Order::new(store, build.identity, dir.to_owned(), base, places, Work::Copy(Box::new(copy)));
+    let order = Order::new(
+        store,
+        build.identity,
+        dir.to_owned(),
+        base,
+        places,
+        Work::Copy(Box::new(copy), BTreeSet::new()),
+    );
     Worker::start(&order, &build.inputs.stop)?.finish(|_, _| ())?;
     Ok(())
 }

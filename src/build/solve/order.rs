@@ -4,7 +4,7 @@
 //! has no name, whose descriptor comes with the first message. The end of the connection is the end of the work,
 //! whichever side it comes from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -59,8 +59,12 @@ pub(super) struct Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Work {
     Run(Box<Command>),
-    Copy(Box<graph::Copy>),
-    Directory { path: PathBuf, owner: String },
+    /// Files copied; the archives that these sources have are unpacked.
+    Copy(Box<graph::Copy>, BTreeSet<usize>),
+    Directory {
+        path: PathBuf,
+        owner: String,
+    },
 }
 
 /// A command with all that it is given.

@@ -22,12 +22,12 @@ use super::types::{Exports, Inputs};
 use super::worker::{End, Stopped, Worker};
 use super::{Failure, command, source};
 use crate::build::event::{Event, EventKind, Report};
-use crate::build::graph::{Action, Copy, Graph, MountKind, Run, Source, Step, StepId};
+use crate::build::graph::{Action, Copy, Graph, MountKind, Run, Source, Step, StepId, Unpack};
 use crate::idmap::Identity;
 use crate::image::{Mapping, pack};
 use crate::oci::Digest;
 use crate::runtime::root::Root;
-use crate::store::{CacheRecord, LayerRecord, Pin, Staged, Store, write_json_new};
+use crate::store::{CacheRecord, LayerRecord, Lock, Pin, Staged, Store, sweep_staging, write_json_new};
 
 /// The size of `/dev/shm` unless told otherwise, as in Docker.
 const SHARED_MEMORY: u64 = 64 << 20;
@@ -57,6 +57,8 @@ pub(super) struct Build<'a> {
     changed: Condvar,
     remembered: BTreeMap<String, Mutex<Remembered>>,
     facts: Mutex<Facts>,
+    /// The locks of directories of the cache that the build reads.
+    pub(super) held: Mutex<Vec<Lock>>,
     /// What is in other caches, by the keys.
     foreign: BTreeMap<Digest, Foreign>,
 }
@@ -97,6 +99,8 @@ impl<'a> Build<'a> {
         exports: &Exports,
         report: &'a Report,
     ) -> Result<Self> {
+        // What killed builds have left.
+        sweep_staging(store)?;
         let kept = store.cache_dir("contexts")?;
         let remembered = inputs
             .contexts
@@ -117,8 +121,19 @@ impl<'a> Build<'a> {
             changed: Condvar::new(),
             remembered,
             facts: Mutex::default(),
+            held: Mutex::default(),
             foreign: foreign::read(store, &exports.cache_from, &exports.cache_images),
         })
+    }
+
+    /// Keeps a directory of the cache from being pruned while the build goes on, and notes that it is used.
+    pub(super) fn hold(&self, dir: &Path) -> Result<()> {
+        let held = Lock::take(&dir.join("lock"), crate::store::Mode::Shared)
+            .context("lock a directory of the cache")?;
+        lock(&self.held).push(held);
+        // When it was used is no reason to fail.
+        let _ = fs::File::open(dir).and_then(|dir| dir.set_modified(SystemTime::now()));
+        Ok(())
     }
 
     pub(super) fn say(&self, step: StepId, kind: EventKind) {
@@ -286,8 +301,20 @@ impl<'a> Build<'a> {
             key
         });
         let plan = Plan { key: key.finish(), below, places, second };
-        let layer = self.layer(id, step, plan, |_| Ok((Work::Copy(Box::new(copy.clone())), None)))?;
+        let unpacked = self.unpacked(copy);
+        let work = Work::Copy(Box::new(copy.clone()), unpacked);
+        let layer = self.layer(id, step, plan, |_| Ok((work, None)))?;
         Ok(stacked(base, layer))
+    }
+
+    /// Returns the sources of a copy whose archives are unpacked.
+    fn unpacked(&self, copy: &Copy) -> BTreeSet<usize> {
+        let unpacks = |id: &StepId| match (&self.graph.steps[id.0].action, copy.unpack) {
+            (Action::Source(Source::Context { .. }), Unpack::Local | Unpack::Always) => true,
+            (Action::Source(Source::Web { .. }), unpack) => unpack == Unpack::Always,
+            _ => false,
+        };
+        copy.sources.iter().map(|pick| pick.from).filter(unpacks).map(|id| id.0).collect()
     }
 
     /// Returns the digest of what a path names in a directory.

@@ -333,6 +333,8 @@ impl<'a> Placing<'a> {
                 .with_context(|| format!("give it to {uid}:{gid}"));
         }
         if (uid, gid) == (0, 0) {
+            // A directory that was there may have had another.
+            let _ = rustix::fs::fremovexattr(file, OWNER);
             return Ok(());
         }
         let text = format!("{uid}:{gid}:{mode:o}");

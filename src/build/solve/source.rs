@@ -50,7 +50,11 @@ pub(super) fn bring(build: &Build<'_>, id: StepId, source: &Source) -> Result<Pa
             }
             Ok(dir)
         }
-        Source::Web { url, checksum } => web(build, id, url, checksum.as_ref()),
+        Source::Web { url, checksum } => {
+            let path = web(build, id, url, checksum.as_ref())?;
+            build.hold(path.parent().unwrap_or(&path))?;
+            Ok(path)
+        }
         Source::Git { remote, revision, subdirectory, keep, checksum } => {
             git(build, &Wanted { remote, revision, subdirectory, keep: *keep, checksum: checksum.as_deref() })
         }
@@ -145,7 +149,7 @@ fn git(build: &Build<'_>, wanted: &Wanted<'_>) -> Result<PathBuf> {
     }
     let name = Digest::of(format!("{}\0{commit}\0{}", wanted.remote, wanted.keep).as_bytes());
     let kept = build.store.cache_dir(&format!("git/{}", &name.hex()[..32]))?;
-    let _lock = Lock::take(&kept.join("lock"), Mode::Exclusive).context("lock a repository")?;
+    let lock = Lock::take(&kept.join("lock"), Mode::Exclusive).context("lock a repository")?;
     let tree = kept.join("tree");
     if !tree.exists() {
         let new = kept.join("new");
@@ -154,6 +158,8 @@ fn git(build: &Build<'_>, wanted: &Wanted<'_>) -> Result<PathBuf> {
         check_out(&new, wanted, &commit)?;
         fs::rename(&new, &tree).context("give the repository its name")?;
     }
+    drop(lock);
+    build.hold(&kept)?;
     if wanted.subdirectory.as_os_str().is_empty() {
         return Ok(tree);
     }

@@ -9,8 +9,8 @@
 //! <dir>/work, <dir>/…  the kernel's and its own, for as long as it lives
 //! ```
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +25,7 @@ use super::contents::{Owner, digest};
 use super::order::{GoOn, Order, Place, Said, Work, hear, say};
 use super::pick::{Filter, Named, real, select};
 use super::place::{From, Placing, relative};
-use crate::build::graph::{Copy, StepId, Unpack};
+use crate::build::graph::{Copy, StepId};
 use crate::build::ignore::{Ignore, Verdict};
 use crate::idmap::{group, passwd};
 use crate::runtime::root::Root;
@@ -79,7 +79,7 @@ fn perform(order: &Order, control: &OwnedFd) -> Result<Said> {
             placing.directory(&relative(path))?;
             Ok(Said::Done)
         }
-        Work::Copy(copy) => copy_files(order, copy, control),
+        Work::Copy(copy, unpacked) => copy_files(order, copy, unpacked, control),
         Work::Run(command) => command::run(order, command, control),
     }
 }
@@ -167,7 +167,7 @@ struct Selection {
     skip: usize,
 }
 
-fn copy_files(order: &Order, copy: &Copy, control: &OwnedFd) -> Result<Said> {
+fn copy_files(order: &Order, copy: &Copy, unpacked: &BTreeSet<usize>, control: &OwnedFd) -> Result<Said> {
     let exclude = filter(&copy.exclude)?;
     let mut roots: BTreeMap<StepId, (Root, bool)> = BTreeMap::new();
     let mut selections = Vec::new();
@@ -210,10 +210,7 @@ fn copy_files(order: &Order, copy: &Copy, control: &OwnedFd) -> Result<Said> {
     for selection in &selections {
         let (root, plain) = &roots[&selection.from];
         let from = From { root, plain: *plain };
-        let unpacks = match copy.unpack {
-            Unpack::Never => false,
-            Unpack::Local | Unpack::Always => *plain,
-        };
+        let unpacks = unpacked.contains(&selection.from.0);
         for named in &selection.named {
             if unpacks && placing.unpack(from, named, destination)? {
                 continue;

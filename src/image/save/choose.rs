@@ -36,7 +36,35 @@ pub fn choose<'a>(
     platforms: &[Platform],
     format: Format,
 ) -> Result<Saving<'a>> {
-    let picked = pick(store, names, platforms)?;
+    gather(store, pick(store, names, platforms)?, platforms, format)
+}
+
+/// Chooses images by their ids, whatever they are called in the store. The first is saved under `names`, which mean
+/// it, or the index `whole` that it is in.
+pub fn choose_by_id<'a>(
+    store: &'a Store,
+    ids: &[Digest],
+    names: &[Reference],
+    whole: Option<Digest>,
+    format: Format,
+) -> Result<Saving<'a>> {
+    let mut picked = Vec::new();
+    for id in ids {
+        let image = super::super::open(store, id)?.record;
+        let target = whole.unwrap_or(image.manifest);
+        let names = if picked.is_empty() { names } else { &[] };
+        picked.push(Picked { names: names.iter().map(|name| (name_of(name), target)).collect(), image });
+    }
+    gather(store, picked, &[], format)
+}
+
+/// Gathers what images that are chosen are made of.
+fn gather<'a>(
+    store: &'a Store,
+    picked: Vec<Picked>,
+    platforms: &[Platform],
+    format: Format,
+) -> Result<Saving<'a>> {
     ensure!(
         format != Format::DockerDirectory || picked.len() == 1,
         "the format docker-dir holds one image, and {} are to be saved",

@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use choose::choose;
+pub use choose::{choose, choose_by_id};
 
 use super::intake::Mapping;
 use super::pack::{self, Header, Output, Tree};

@@ -11,7 +11,6 @@ fn main() -> ExitCode {
         Some(container::supervise::ROLE) => container::supervise::main(),
         Some(network::router::ROLE) => network::router::main(words),
         Some(build::solve::ROLE) => build::solve::main(),
-        Some(container::DRAIN_ROLE) => container::drain(),
         Some(cli::FETCH_ROLE) => cli::fetch(words),
         _ => cli::main(std::env::args_os()),
     }

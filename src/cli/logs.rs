@@ -1,8 +1,10 @@
 //! `logs`
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
 
@@ -23,6 +25,9 @@ pub(super) const SPEC: Spec = Spec {
     define: LogsArgs::augment_args,
     run: |matches, session| run(&LogsArgs::from_arg_matches(matches)?, session),
 };
+
+/// How much is written at once, in bytes.
+const BUFFER: usize = 64 << 10;
 
 #[derive(Debug, Args)]
 struct LogsArgs {
@@ -67,6 +72,11 @@ fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
         details: args.details,
     };
     let dir = find(session, &args.container)?;
-    container::logs(&dir, &options, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(response)?;
+    // Descriptors of their own: the library's standard output writes line by line.
+    let unbuffered =
+        |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from).context("open standard output");
+    let mut out = BufWriter::with_capacity(BUFFER, unbuffered(io::stdout().as_fd())?);
+    let mut err = BufWriter::with_capacity(BUFFER, unbuffered(io::stderr().as_fd())?);
+    container::logs(&dir, &options, &mut out, &mut err).map_err(response)?;
     Ok(0)
 }

@@ -132,11 +132,26 @@ pub struct ContainerConfig {
     /// How output is logged.
     #[serde(default)]
     pub log: LogDriver,
+    /// Whether output goes to the system's journal too; `log` then says how it is kept to be read back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub journald: bool,
     /// The options of the log, as they were given.
     #[serde(default)]
     pub log_options: BTreeMap<String, String>,
     /// The platform of the image: `linux/amd64`.
     pub platform: String,
+}
+
+impl ContainerConfig {
+    /// Returns Docker's word for how output is logged.
+    pub fn log_word(&self) -> &'static str {
+        match self.log {
+            _ if self.journald => "journald",
+            LogDriver::JsonFile => "json-file",
+            LogDriver::Local => "local",
+            LogDriver::None => "none",
+        }
+    }
 }
 
 /// A process of a container: the first one, or one of `exec`.

@@ -12,7 +12,6 @@ use super::config::{
     Attachment, ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy,
 };
 use super::dir::{ContainerDir, now};
-use super::log::Bounds;
 use super::request::{CreateRequest, MountRequest};
 use super::sharing::{IpcMode, PidMode};
 use super::{etc, event, health, inherit, limits, name, signal, volumes};
@@ -216,6 +215,7 @@ fn plan(
         auto_remove: request.auto_remove,
         cidfile: request.cidfile,
         log: request.log,
+        journald: request.journald,
         log_options: request.log_options,
         platform,
     })
@@ -421,7 +421,7 @@ fn bind_source(path: &str, create: bool) -> Result<()> {
 
 /// Refuses now what would otherwise fail at the start.
 fn check(config: &ContainerConfig) -> Result<()> {
-    Bounds::of(config)?;
+    super::log::check(config)?;
     crate::runtime::capability::decide(&config.cap_add, &config.cap_drop, config.privileged)?;
     super::filter::of(config, config.privileged)?;
     if !config.stop_signal.is_empty() {

@@ -4,9 +4,10 @@
 //! container's first process, and carries the streams until the process ends. If the command is killed, the
 //! process goes on, as in Docker; it dies with the container's pid namespace.
 
+mod detached;
+
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{self, Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
@@ -24,12 +25,9 @@ use super::status::{Status, observe_and_mend};
 use super::stdio::Stdio;
 use super::terminal::{DetachKeys, RawTerminal, window};
 use super::{event, filter, link, spec};
-use crate::runtime::{self, Io, JoinRequest, Process, Target, UserRequest, WindowSize};
+use crate::runtime::{self, JoinRequest, Process, Target, UserRequest, WindowSize};
 use crate::store::{Store, random_id};
 use crate::sys;
-
-/// The hidden role that reads what the terminal of a detached process says, so that it never has to wait.
-pub const DRAIN_ROLE: &str = "__drain";
 
 /// Runs a process in a running container.
 pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
@@ -73,21 +71,18 @@ pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<
     };
     note(&format!("exec_create{words}"), &[]);
     note(&format!("exec_start{words}"), &[]);
-    let process = match runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join) {
-        Ok(process) => process,
-        Err(error) => {
-            let error = explain(error);
-            let code = error.downcast_ref::<StartError>().map_or(126, |start| start.code);
-            note("exec_die", &[("exitCode", code.to_string())]);
-            return Err(error);
-        }
+    let start = || runtime::join(Target { pidfd: pidfd.as_fd(), pid: init.pid }, &join).map_err(explain);
+    let failed = |error: &anyhow::Error| {
+        let code = error.downcast_ref::<StartError>().map_or(126, |start| start.code);
+        note("exec_die", &[("exitCode", code.to_string())]);
     };
     if request.detach {
-        if let Io::Terminal(master) = process.io {
-            drain_later(master)?;
-        }
-        return Ok(Outcome::Started);
+        return detached::run(start, |outcome| match outcome {
+            Ok(code) => note("exec_die", &[("exitCode", code.to_string())]),
+            Err(error) => failed(error),
+        });
     }
+    let process = start().inspect_err(failed)?;
     let outcome = carry(process, request)?;
     match outcome {
         Outcome::Exited(code) => note("exec_die", &[("exitCode", code.to_string())]),
@@ -131,29 +126,6 @@ fn merge(config: &ContainerConfig, request: &ExecRequest) -> ProcessConfig {
         open_stdin: request.interactive,
         stdin_once: true,
     }
-}
-
-/// Leaves a process behind that reads the terminal until the other side is gone.
-fn drain_later(master: OwnedFd) -> Result<()> {
-    Command::new("/proc/self/exe")
-        .arg(DRAIN_ROLE)
-        .stdin(process::Stdio::from(master))
-        .stdout(process::Stdio::null())
-        .stderr(process::Stdio::null())
-        .env_clear()
-        .current_dir("/")
-        .spawn()
-        .map(drop)
-        .context("start the reader of the detached terminal")
-}
-
-/// The entry point of [`DRAIN_ROLE`].
-pub fn drain() -> ExitCode {
-    let _ = rustix::process::setsid();
-    let mut buffer = [0; 4096];
-    // A terminal whose other side is closed gives EIO.
-    while matches!(io::stdin().lock().read(&mut buffer), Ok(count) if count > 0) {}
-    ExitCode::SUCCESS
 }
 
 /// Carries the streams until the process ends and its output is read.

@@ -194,7 +194,7 @@ fn host_config(
     let mut value = json!({
         "Binds": if binds.is_empty() { Value::Null } else { json!(binds) },
         "ContainerIDFile": config.cidfile,
-        "LogConfig": { "Type": config.log, "Config": config.log_options },
+        "LogConfig": { "Type": config.log_word(), "Config": config.log_options },
         "NetworkMode": config.network.word(),
         "PortBindings": network::bindings(&config.ports),
         "RestartPolicy": { "Name": policy, "MaximumRetryCount": retries },

@@ -56,6 +56,7 @@ pub fn logs(
     let Some(first) = files.pop_front() else { return Ok(()) };
     let mut reader = BufReader::with_capacity(64 << 10, first);
     let mut line = Vec::new();
+    let mut last = Stream::Stdout;
     loop {
         // Asked before reading to the end, so that nothing written before the end is missed.
         let alive = options.follow && observe_and_mend(dir).is_ok_and(|status| status.is_active());
@@ -67,7 +68,7 @@ pub fn logs(
                 // Being written: its rest comes later.
                 break;
             }
-            if !show(&line, options, out, err)? {
+            if !show(&line, options, out, err, &mut last)? {
                 return flush(out, err);
             }
             line.clear();
@@ -143,9 +144,16 @@ fn wait_for_log(dir: &ContainerDir) -> Result<Option<File>> {
 }
 
 /// Writes one entry. Returns `false` if it and all after it are too young.
-fn show(line: &[u8], options: &LogOptions, out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
+fn show<'a>(
+    line: &[u8],
+    options: &LogOptions,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    last: &mut Stream,
+) -> Result<bool> {
+    let plain = Entry::of_plain(line);
     // A line damaged by a crash or a full disk is passed over.
-    let Ok(entry) = serde_json::from_slice::<Entry<'_>>(line) else { return Ok(true) };
+    let Some(entry) = plain.or_else(|| serde_json::from_slice(line).ok()) else { return Ok(true) };
     if options.since.is_some() || options.until.is_some() {
         let Ok(time) = entry.time.parse::<Timestamp>() else { return Ok(true) };
         if options.since.is_some_and(|since| time < since) {
@@ -155,7 +163,12 @@ fn show(line: &[u8], options: &LogOptions, out: &mut dyn Write, err: &mut dyn Wr
             return Ok(false);
         }
     }
-    let to: &mut dyn Write = if entry.stream == Stream::Stderr { err } else { out };
+    let (to, other) = if entry.stream == Stream::Stderr { (err, out) } else { (out, err) };
+    if *last != entry.stream {
+        // Both may lead to the same place, where the order is to be seen.
+        other.flush().context("write the log")?;
+        *last = entry.stream;
+    }
     if options.timestamps {
         write!(to, "{} ", entry.time).context("write the log")?;
     }
@@ -247,12 +260,12 @@ fn wait_for_change(dir: &ContainerDir, path: &std::path::Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::log::{Bounds, Writer};
+    use crate::container::log::Writer;
     use crate::store::Store;
 
     fn written(dir: &ContainerDir, lines: usize) {
         std::fs::create_dir_all(dir.path()).unwrap();
-        let mut writer = Writer::open(&dir.log_path(), Bounds { size: u64::MAX, files: 1 }).unwrap();
+        let mut writer = Writer::open(&dir.log_path(), &crate::container::spec::tests::config(), "").unwrap();
         for line in 0..lines {
             writer.write(Stream::Stdout, format!("line {line}\n").as_bytes());
         }

@@ -62,7 +62,7 @@ pub use copy::{
 pub use create::{Created, create};
 pub use diff::diff;
 pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
-pub use exec::{DRAIN_ROLE, drain, exec};
+pub use exec::exec;
 pub use export::export;
 pub use health::{Healthcheck, Word as HealthWord};
 pub use inspect::{inspect, inspect_network};

@@ -110,6 +110,8 @@ pub struct CreateRequest {
     pub cidfile: String,
     /// `--log-driver`
     pub log: LogDriver,
+    /// Whether `--log-driver` is `journald`
+    pub journald: bool,
     /// `--log-opt`
     pub log_options: BTreeMap<String, String>,
 }

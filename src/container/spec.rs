@@ -304,6 +304,7 @@ pub(in crate::container) mod tests {
             auto_remove: false,
             cidfile: String::new(),
             log: LogDriver::JsonFile,
+            journald: false,
             platform: "linux/amd64".into(),
         }
     }

@@ -103,10 +103,10 @@ pub(super) struct ContainerFlags {
     /// Read labels from a file, one a line
     #[arg(long, value_name = "list")]
     label_file: Vec<String>,
-    /// How output is logged: json-file, local or none
+    /// How output is logged: json-file, local, journald or none
     #[arg(long, value_name = "string")]
     log_driver: Option<String>,
-    /// Options of the log: max-size, max-file
+    /// Options of the log: max-size, max-file, tag, labels, env
     #[arg(long, value_name = "list")]
     log_opt: Vec<String>,
     /// Mount a directory, a volume or memory
@@ -279,6 +279,7 @@ impl ContainerFlags {
             auto_remove: self.rm,
             cidfile: self.cidfile.clone().unwrap_or_default(),
             log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
+            journald: self.log_driver.as_deref() == Some("journald"),
             log_options: value::log_options(self.log_driver.as_deref(), &self.log_opt).map_err(said)?,
         })
     }

@@ -160,9 +160,13 @@ pub(in crate::cli) fn restart(text: &str) -> Result<RestartPolicy, String> {
 pub(super) fn log_driver(text: &str) -> Result<LogDriver, String> {
     match text {
         "" | "json-file" => Ok(LogDriver::JsonFile),
-        "local" => Ok(LogDriver::Local),
+        // What goes to the journal is kept like `local` too, so that it can be read back.
+        "local" | "journald" => Ok(LogDriver::Local),
         "none" => Ok(LogDriver::None),
-        other => Err(format!("--log-driver {other} is not supported: there are json-file, local and none")),
+        "awslogs" | "fluentd" | "gcplogs" | "gelf" | "splunk" | "syslog" => Err(format!(
+            "--log-driver {text} is not supported: there are json-file, local, journald and none"
+        )),
+        other => Err(format!("logger: no log driver named '{other}' is registered")),
     }
 }
 

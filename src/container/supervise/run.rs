@@ -23,7 +23,7 @@ use crate::container::config::{ContainerConfig, LogDriver};
 use crate::container::dir::{Alive, ContainerDir, ExitRecord, ProcessMark, boot_id, now};
 use crate::container::freeze::Frozen;
 use crate::container::limits::Kept;
-use crate::container::log::{Bounds, Stream, Writer};
+use crate::container::log::{Stream, Writer};
 use crate::container::protocol::{Event, Kind, Request, Streams};
 use crate::container::start::StartError;
 use crate::container::stdio::Stdio;
@@ -146,7 +146,8 @@ impl Supervisor {
         let listener = listen(&store, &dir)?;
         let log = match config.log {
             LogDriver::JsonFile | LogDriver::Local => {
-                Some(Writer::open(&dir.log_path(), Bounds::of(&config)?)?)
+                let name = name::still(&store, "", dir.id()).unwrap_or_default();
+                Some(Writer::open(&dir.log_path(), &config, &name)?)
             }
             LogDriver::None => None,
         };
@@ -190,7 +191,7 @@ impl Supervisor {
             checks: None,
             frozen: None,
             going_down: false,
-            buffer: vec![0; 32 << 10],
+            buffer: vec![0; 64 << 10],
             stirred: true,
         })
     }

@@ -104,6 +104,13 @@ impl Land<'_> {
         }
         let (above, name) = path::split(&path);
         let parent = self.directory(above)?;
+        if member.kind == Kind::File
+            && let Ok(file) = create(&parent, name, member)
+        {
+            // Nothing was in its way, as nearly always.
+            let filled = self.fill(&file, &parent, &path, member, members);
+            return filled.with_context(|| format!("write {}", self.shown(&path)));
+        }
         let found = match rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Some(stat),
             Err(Errno::NOENT) => None,
@@ -164,29 +171,41 @@ impl Land<'_> {
         members: &mut Members<R>,
         found: Option<&Stat>,
     ) -> Result<()> {
-        let base = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(member.mode & 0o777);
         let file = match make_room(parent, name, found) {
             // It can be written, and not replaced.
             Err(Errno::BUSY) if found.is_some_and(|stat| kind(stat) == FileType::RegularFile) => {
-                rustix::fs::openat(&parent.fd, name, base | OFlags::TRUNC | OFlags::NONBLOCK, mode)?
+                let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags = flags | OFlags::TRUNC | OFlags::NONBLOCK;
+                rustix::fs::openat(&parent.fd, name, flags, Mode::empty())?
             }
             other => {
                 other.context("remove what it replaces")?;
-                rustix::fs::openat(&parent.fd, name, base | OFlags::CREATE | OFlags::EXCL, mode)?
+                create(parent, name, member)?
             }
         };
+        self.fill(&file, parent, path, member, members)
+    }
+
+    /// Writes a file that has just been made or emptied, and gives it all that the archive says of it.
+    fn fill<R: BufRead>(
+        &self,
+        file: &OwnedFd,
+        parent: &Dir,
+        path: &[u8],
+        member: &Member,
+        members: &mut Members<R>,
+    ) -> Result<()> {
         match &member.regions {
-            None => members.data(|chunk| write_all(&file, chunk))?,
-            Some(regions) => write_regions(&file, regions, member.size, members)?,
+            None => members.data(|chunk| write_all(file, chunk))?,
+            Some(regions) => write_regions(file, regions, member.size, members)?,
         }
         self.own(file.as_fd(), path, member, parent.hands_down)?;
         // Changing the owner and writing take the set-id bits away, so they come after both.
         if member.mode & 0o7000 != 0 || !self.unmasked {
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(member.mode)).context("set its permissions")?;
+            rustix::fs::fchmod(file, Mode::from_raw_mode(member.mode)).context("set its permissions")?;
         }
         attributes(file.as_fd(), member)?;
-        rustix::fs::futimens(&file, &times(member)).context("set its time")
+        rustix::fs::futimens(file, &times(member)).context("set its time")
     }
 
     fn hard_link(&mut self, parent: &Dir, name: &[u8], member: &Member, found: Option<&Stat>) -> Result<()> {
@@ -328,6 +347,12 @@ impl Land<'_> {
     fn shown(&self, path: &[u8]) -> String {
         format!("{}/{}", self.to.shown.trim_end_matches('/'), show(path))
     }
+}
+
+/// Makes a file where nothing is.
+fn create(parent: &Dir, name: &[u8], member: &Member) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
+    rustix::fs::openat(&parent.fd, name, flags, Mode::from_raw_mode(member.mode & 0o777))
 }
 
 fn kind(stat: &Stat) -> FileType {

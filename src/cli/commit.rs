@@ -58,7 +58,7 @@ fn run(args: &CommitArgs, session: &Session) -> Result<u8> {
         .filter(|name| !name.is_empty())
         .map(|name| Reference::parse(name).map(Reference::with_default_tag))
         .transpose()
-        .map_err(|error| response(error.into()))?;
+        .map_err(anyhow::Error::from)?;
     let store = session.store()?;
     let dir = find(session, &args.container)?;
     let request = CommitRequest {

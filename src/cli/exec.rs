@@ -66,6 +66,7 @@ fn run(args: &ExecArgs, session: &Session) -> Result<u8> {
         return Err(coded(1, NO_TERMINAL));
     }
     let request = ExecRequest {
+        name: args.container.clone(),
         command: args.command.clone(),
         env,
         user: args.user.clone().filter(|user| !user.is_empty()),

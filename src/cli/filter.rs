@@ -78,6 +78,11 @@ impl Filters {
         Ok(truth)
     }
 
+    /// Says that a value is no time.
+    pub(super) fn no_time(value: &str) -> anyhow::Error {
+        response(anyhow!("failed to parse value as time or duration: {value:?}"))
+    }
+
     /// Says that a value can be none of its key.
     pub(super) fn invalid(key: &str, value: &str) -> anyhow::Error {
         response(anyhow!("invalid filter '{key}={value}'"))

@@ -34,7 +34,7 @@ const LIST: List = List {
         ("Size", "SIZE"),
         ("Comment", "COMMENT"),
     ],
-    type_name: "*formatter.historyContext",
+    type_name: "*image.historyContext",
 };
 
 #[derive(Debug, Args)]

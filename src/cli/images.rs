@@ -216,7 +216,7 @@ fn select(summaries: &mut Vec<Summary>, filters: &Filters, session: &Session) ->
     let (before, since) = (created("before")?, created("since")?);
     let mut until = None;
     for value in filters.values("until") {
-        until = Some(moment::read(value, Timestamp::now()).map_err(|_| Filters::invalid("until", value))?);
+        until = Some(moment::read(value, Timestamp::now()).map_err(|_| Filters::no_time(value))?);
     }
     let references = filters.values("reference");
     summaries.retain_mut(|summary| {

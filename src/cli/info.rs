@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
+use super::format::parse;
 use super::format::template::Shapes;
 use super::format::units::bytes_size;
-use super::format::{parse, parsing_error};
 use super::grammar::{Arity, Rules};
-use super::report::response;
+use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
 use super::version::version;
@@ -46,7 +46,13 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
                 free: &[],
                 type_name: Some("system.dockerInfo"),
             };
-            format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
+            format!(
+                "{}\n",
+                parse(template)
+                    .map_err(|error| coded(64, format!("{error:#}")))?
+                    .render(&facts, &shapes)
+                    .map_err(|error| anyhow!("{error}"))?
+            )
         }
     };
     Session::print(&text)?;

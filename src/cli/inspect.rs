@@ -223,7 +223,10 @@ fn unknown_kind(kind: &str) -> String {
         "config" | "node" | "plugin" | "secret" | "service" | "task" => {
             format!("--type {kind} is not supported yet: there are container, image, network and volume")
         }
-        other => format!("unknown type: \"{other}\""),
+        other => format!(
+            "unknown type: \"{other}\": must be one of \"config\", \"container\", \"image\", \"network\", \
+             \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
+        ),
     }
 }
 

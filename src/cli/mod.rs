@@ -280,6 +280,9 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
     }
 }
 
+/// The commands of Docker that need several machines.
+const SWARM: [&str; 6] = ["swarm", "node", "service", "stack", "secret", "config"];
+
 /// Answers `help COMMAND`.
 fn help_on(words: &[String], style: &Style) -> Words {
     let path = words.join(" ");
@@ -300,9 +303,16 @@ fn help_on(words: &[String], style: &Style) -> Words {
 
 fn unknown(path: &str, style: &Style) -> Words {
     let program = style.program;
+    if SWARM.contains(&path) {
+        let text = format!(
+            "{program} {path} is not supported: there is no swarm, but one machine\n\
+             hint: for several services on this machine, use compose; for several machines, use Kubernetes"
+        );
+        return Words { text, code: 1 };
+    }
     let text = match path.rsplit_once(' ') {
         Some((group, _)) => format!(
-            "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group}\n\n\
+            "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group} COMMAND\n\n\
              Run '{program} {group} --help' for more information"
         ),
         None => format!(
@@ -341,7 +351,12 @@ mod tests {
     fn complains_in_dockers_words() {
         let text = "docker: unknown command: docker foo\n\nRun 'docker --help' for more information";
         assert_eq!(say("foo"), (text.to_owned(), 1));
-        let text = "docker: unknown command: docker container foo\n\nUsage:  docker container\n\n\
+        let (text, code) = say("service ls");
+        assert!(
+            code == 1 && text.starts_with("docker service is not supported: there is no swarm"),
+            "{text}"
+        );
+        let text = "docker: unknown command: docker container foo\n\nUsage:  docker container COMMAND\n\n\
                     Run 'docker container --help' for more information";
         assert_eq!(say("container foo"), (text.to_owned(), 1));
         let text = "unknown flag: --foo\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\n\

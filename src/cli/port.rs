@@ -18,7 +18,7 @@ pub(super) const SPEC: Spec = Spec {
     paths: &["container port", "port"],
     about: "List port mappings or a specific mapping for the container",
     usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
-    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] },
+    rules: Rules { arity: Arity::Between(1, 2), interspersed: true, absent: &[] },
     define: PortArgs::augment_args,
     run: |matches, session| run(&PortArgs::from_arg_matches(matches)?, session),
 };

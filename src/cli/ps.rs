@@ -60,8 +60,21 @@ const TABLE: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
 const FILTERS: &[&str] = &[
-    "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network", "publish", "since",
-    "status", "volume",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
 #[derive(Debug, Args)]
@@ -137,12 +150,17 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
     }
     for word in filters.values("health") {
         if !matches!(word.as_str(), "starting" | "healthy" | "unhealthy" | "none") {
-            return Err(response(anyhow!("Unrecognised filter value for health: {word}")));
+            return Err(response(anyhow!("unrecognized filter value for health: {word}")));
         }
     }
+    // There are no tasks of a swarm.
+    let tasks = filters.truth("is-task")?;
     let mut codes = Vec::new();
     for text in filters.values("exited") {
-        codes.push(text.parse::<i32>().map_err(|_| Filters::invalid("exited", text))?);
+        codes.push(text.parse::<i32>().map_err(|_| {
+            let why = format!("strconv.Atoi: parsing {text:?}: invalid syntax");
+            response(anyhow!("invalid filter 'exited={text}': {why}"))
+        })?);
     }
     let mut ancestors = Vec::new();
     for name in filters.values("ancestor") {
@@ -170,6 +188,7 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
         index += 1;
         at < since
             && before.is_none_or(|before| at > before)
+            && tasks != Some(true)
             && (all || summary.status.is_active())
             && (names.is_empty() || names.iter().flatten().any(|name| fits_name(name, &summary.name)))
             && (codes.is_empty() || exit_code(summary).is_some_and(|code| codes.contains(&code)))

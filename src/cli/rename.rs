@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 
 use super::grammar::{Arity, Rules};
-use super::report::response;
+use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
 use super::verbs::find;
@@ -33,9 +33,11 @@ struct RenameArgs {
 fn run(args: &RenameArgs, session: &Session) -> Result<u8> {
     let (container, name) = (args.container.trim(), args.name.trim());
     if container.is_empty() || name.is_empty() {
-        return Err(anyhow!("Neither old nor new names may be empty"));
+        return Err(anyhow!("Error: Neither old nor new names may be empty"));
     }
     let dir = find(session, container)?;
-    container::rename(session.store()?, &dir, name).map_err(response)?;
+    container::rename(session.store()?, &dir, name).map_err(|error| {
+        coded(1, format!("{}\nError: failed to rename container named {container}", response(error)))
+    })?;
     Ok(0)
 }

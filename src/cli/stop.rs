@@ -36,6 +36,7 @@ pub(super) struct StopArgs {
 fn run(args: &StopArgs, session: &Session) -> Result<u8> {
     each(&args.containers, |name| {
         let dir = find(session, name)?;
-        container::stop(session.store()?, &dir, args.signal.as_deref(), args.timeout).map_err(response)
+        container::stop(session.store()?, &dir, args.signal.as_deref(), args.timeout)
+            .map_err(|error| response(error.context(format!("cannot stop container: {name}"))))
     })
 }

@@ -1,13 +1,13 @@
 //! `version` and `--version`.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
-use super::format::template::Shapes;
-use super::format::{parse, parsing_error};
+use super::format::template::{Shapes, Template};
 use super::grammar::{Arity, Rules};
 use super::help::Style;
+use super::report::coded;
 use super::session::Session;
 use super::tree::Spec;
 use crate::oci::Platform;
@@ -58,7 +58,11 @@ fn run(args: &VersionArgs) -> Result<u8> {
         Some(template) => {
             let shapes =
                 Shapes { maps: &["Details"], lists: &[], free: &[], type_name: Some("system.versionInfo") };
-            format!("{}\n", parse(template)?.render(&facts, &shapes).map_err(parsing_error)?)
+            let template = Template::parse(template).map_err(|error| {
+                let error = error.to_string().replacen("template: :", "template: version:", 1);
+                coded(64, format!("template parsing error: {error}"))
+            })?;
+            format!("{}\n", template.render(&facts, &shapes).map_err(|error| anyhow!("{error}"))?)
         }
     };
     Session::print(&text)?;

@@ -33,7 +33,7 @@ use crate::sys;
 pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<Outcome> {
     let alive = match observe_and_mend(dir)? {
         Status::Running(alive) if alive.paused => {
-            bail!("Container {} is paused, unpause the container before exec", dir.id())
+            bail!("Container {} is paused, unpause the container before exec", request.name)
         }
         Status::Running(alive) => alive,
         Status::Restarting(_) => {
@@ -63,7 +63,9 @@ pub fn exec(store: &Store, dir: &ContainerDir, request: &ExecRequest) -> Result<
         instead: &alive.kept.instead,
     };
     let id = random_id();
-    let words = format!(": {}", request.command.join(" "));
+    // As Docker puts it together: the program, a space, the rest.
+    let (program, rest) = request.command.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+    let words = format!(": {program} {}", rest.join(" "));
     let note = |action: &str, more: event::More<'_>| {
         let mut all = vec![("execID", id.clone())];
         all.extend_from_slice(more);

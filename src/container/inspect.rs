@@ -295,7 +295,7 @@ fn mount_point(store: &Store, mount: &Mount) -> Value {
         }),
         MountSource::Volume { name, .. } => json!({
             "Type": "volume", "Name": name, "Source": volume::data(store, name), "Destination": mount.target,
-            "Driver": "local", "Mode": mode, "RW": access(mount) == "rw", "Propagation": "",
+            "Driver": "local", "Mode": if mode.is_empty() { "z" } else { mode }, "RW": access(mount) == "rw", "Propagation": "",
         }),
         MountSource::Tmpfs { .. } => json!({
             "Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": mode,

@@ -31,7 +31,9 @@ pub(super) fn fix(store: &Store, attachment: &mut Attachment) -> Result<()> {
 /// Finds the container that a link means, and this container's name for it.
 pub(super) fn linked(store: &Store, link: &str) -> Result<(ContainerDir, String)> {
     let (container, alias) = parts(link);
-    let Ok(dir) = name::find(store, &container) else { bail!("could not get container for {container}") };
+    let Ok(dir) = name::find(store, &container) else {
+        bail!("could not get container for {container}: No such container: {container}")
+    };
     Ok((dir, alias))
 }
 

@@ -59,7 +59,7 @@ pub(super) fn claim(store: &Store, name: &str, id: &str) -> Result<()> {
 
 /// Gives a container another name, in one step: it never has two names or none.
 pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
-    let wanted = parse(wanted)?;
+    let wanted = parse(wanted).context("Error when allocating new name")?;
     let lock = dir.lock()?;
     let id = dir.id();
     let present = of(store, id).with_context(|| format!("find the name of container {}", dir.short_id()))?;
@@ -67,11 +67,12 @@ pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
         bail!("Renaming a container with the same name as its current name");
     }
     let names = store.names();
-    take(store, &wanted, || {
+    let taken = take(store, &wanted, || {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
         rustix::fs::renameat_with(CWD, names.join(&present), CWD, names.join(&wanted), flags)
             .map_err(io::Error::from)
-    })?;
+    });
+    taken.context("Error when allocating new name")?;
     drop(lock);
     if let Ok(Some(config)) = dir.try_config() {
         event::note_named(store, &config, &wanted, "rename", &[("oldName", format!("/{present}"))]);

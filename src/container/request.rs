@@ -128,6 +128,8 @@ pub struct MountRequest {
 /// The wishes of `exec`.
 #[derive(Debug, Clone, Default)]
 pub struct ExecRequest {
+    /// What the user calls the container.
+    pub name: String,
     /// The command line.
     pub command: Vec<String>,
     /// `KEY=value`, over the container's.

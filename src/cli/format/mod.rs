@@ -26,6 +26,9 @@ pub(in crate::cli) struct List {
     pub(in crate::cli) type_name: &'static str,
 }
 
+/// The one list of which Docker says what is wrong with a template in words of its own.
+const CONTAINERS: &str = "*formatter.ContainerContext";
+
 impl List {
     /// Renders rows by a format: a template, `table TEMPLATE` or `json`.
     pub(in crate::cli) fn render(&self, format: &str, rows: &[Row]) -> Result<String> {
@@ -37,13 +40,17 @@ impl List {
                 text.replace("\\t", "\t").replace("\\n", "\n")
             }
         };
-        let template = parse(&text)?;
+        let other = self.type_name == CONTAINERS;
+        let wrong = |error, act: &str| {
+            if other { anyhow::anyhow!("failed to {act} template: {error}") } else { parsing_error(error) }
+        };
+        let template = Template::parse(&text).map_err(|error| wrong(error, "parse"))?;
         let shapes = Shapes { type_name: Some(self.type_name), ..Shapes::default() };
         let mut out = String::new();
         for row in rows {
             let fields = Value::Object(row.fields.clone());
             let line = template.render_row(&fields, &row.labels, &shapes);
-            out.push_str(&line.map_err(parsing_error)?);
+            out.push_str(&line.map_err(|error| wrong(error, "execute"))?);
             out.push('\n');
         }
         if !is_table {
@@ -89,6 +96,6 @@ mod tests {
         assert_eq!(LIST.render("{{.ID}}", &rows).unwrap(), "abc\ndef\n");
         assert_eq!(LIST.render("json", &rows[..1]).unwrap(), "{\"ID\":\"abc\",\"Names\":\"web\"}\n");
         let error = LIST.render("{{.X}}", &rows).unwrap_err().to_string();
-        assert!(error.starts_with("template parsing error: template: :1:2: executing"), "{error}");
+        assert!(error.starts_with("failed to execute template: template: :1:2: executing"), "{error}");
     }
 }

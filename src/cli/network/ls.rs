@@ -113,7 +113,11 @@ fn select(lines: &mut Vec<Line>, filters: &Filters, store: &Store) -> Result<()>
         dangling = Some(match value.as_str() {
             "1" | "t" | "true" | "True" | "TRUE" => true,
             "0" | "f" | "false" | "False" | "FALSE" => false,
-            _ => return Err(Filters::invalid("dangling", value)),
+            _ => {
+                return Err(response(anyhow!(
+                    "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")"
+                )));
+            }
         });
     }
     let unused: Vec<String> = match dangling {

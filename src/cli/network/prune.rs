@@ -62,7 +62,7 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
 pub(in crate::cli) fn prune(filters: &Filters, store: &Store) -> Result<Vec<String>> {
     let mut until = None;
     for value in filters.values("until") {
-        until = Some(moment::read(value, Timestamp::now()).map_err(|_| Filters::invalid("until", value))?);
+        until = Some(moment::read(value, Timestamp::now()).map_err(|_| Filters::no_time(value))?);
     }
     let mut removed = Vec::new();
     for network in container::unused_networks(store).map_err(response)? {

@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::format::units::duration;
 use super::grammar::integer;
-use super::report::misuse;
+use super::report::{misuse, response};
 use super::session::Session;
 use crate::container::{Attach, CreateRequest, Healthcheck, Ulimit};
 
@@ -196,6 +196,12 @@ impl ContainerFlags {
 
     fn request_here(&self, session: &Session, detach: bool) -> Result<CreateRequest> {
         let said = |message: String| anyhow!(message);
+        // What Docker's client leaves to its daemon to find out.
+        let daemons = |message: String| {
+            let known = ["invalid mode", "invalid mount", "invalid restart policy", "logger: "];
+            let is_known = known.iter().any(|start| message.starts_with(start));
+            if is_known { response(anyhow!(message)) } else { anyhow!(message) }
+        };
         // A path that cannot be named any more matters only to a mount that is relative to it.
         let here = std::env::current_dir().unwrap_or_default();
         if !matches!(self.pull.as_str(), "always" | "missing" | "never") {
@@ -204,15 +210,15 @@ impl ContainerFlags {
         }
         let mut mounts = Vec::new();
         for text in &self.volume {
-            mounts.push(mount::volume(text, &here).map_err(said)?);
+            mounts.push(mount::volume(text, &here).map_err(daemons)?);
         }
         for text in &self.mount {
-            mounts.push(mount::mount(text, &here).map_err(said)?);
+            mounts.push(mount::mount(text, &here).map_err(daemons)?);
         }
         let host = |name: &str| std::env::var(name).ok();
         let mut env = environment(&self.env_file, &self.env, &host)?;
         variables::add_proxies(&mut env, &session.docker_config()?);
-        let restart = value::restart(&self.restart).map_err(said)?;
+        let restart = value::restart(&self.restart).map_err(daemons)?;
         if self.rm && restart != crate::container::RestartPolicy::No {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
         }
@@ -240,7 +246,7 @@ impl ContainerFlags {
             stop_timeout: self.stop_timeout,
             exposed_ports: networking.exposed,
             mounts,
-            tmpfs: mount::tmpfs(&self.tmpfs),
+            tmpfs: mount::tmpfs(&self.tmpfs).map_err(daemons)?,
             read_only: self.read_only,
             init: self.init,
             privileged: self.privileged,
@@ -278,7 +284,7 @@ impl ContainerFlags {
             oom_score_adj: self.sharing.oom_score_adj()?,
             auto_remove: self.rm,
             cidfile: self.cidfile.clone().unwrap_or_default(),
-            log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(said)?,
+            log: value::log_driver(self.log_driver.as_deref().unwrap_or_default()).map_err(daemons)?,
             journald: self.log_driver.as_deref() == Some("journald"),
             log_options: value::log_options(self.log_driver.as_deref(), &self.log_opt).map_err(said)?,
         })

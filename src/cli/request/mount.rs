@@ -250,10 +250,14 @@ fn split_csv(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Reads `--tmpfs`: `path[:options]`. Of several for one path the last counts.
-pub(super) fn tmpfs(words: &[String]) -> BTreeMap<String, String> {
+pub(super) fn tmpfs(words: &[String]) -> Result<BTreeMap<String, String>, String> {
     let split = |word: &String| {
         let (path, options) = word.split_once(':').unwrap_or((word, ""));
-        (path.to_owned(), options.to_owned())
+        if path.starts_with('/') {
+            Ok((path.to_owned(), options.to_owned()))
+        } else {
+            Err(format!("invalid mount path: '{path}' mount path must be absolute"))
+        }
     };
     words.iter().map(split).collect()
 }
@@ -338,7 +342,8 @@ mod tests {
 
     #[test]
     fn reads_tmpfs() {
-        let read = tmpfs(&["/a".into(), "/b:size=1m,mode=700".into()]);
+        assert!(tmpfs(&["rel".into()]).is_err());
+        let read = tmpfs(&["/a".into(), "/b:size=1m,mode=700".into()]).unwrap();
         assert_eq!(read["/a"], "");
         assert_eq!(read["/b"], "size=1m,mode=700");
     }

@@ -176,7 +176,7 @@ pub(super) fn log_options(
     given: &[String],
 ) -> Result<BTreeMap<String, String>, String> {
     if driver == Some("none") && !given.is_empty() {
-        return Err(format!("invalid logging opts for driver none: [{}]", given.join(" ")));
+        return Err("invalid logging opts for driver none".to_owned());
     }
     let pair = |text: &String| match text.split_once('=') {
         Some((key, value)) => (key.to_owned(), value.to_owned()),

@@ -187,6 +187,9 @@ pub struct DockerConfig {
     pub volumes_format: String,
     /// The keys that detach.
     pub detach_keys: String,
+    /// What is said in the head of each request; `X-Meta-…` reaches registries, as through Docker's daemon.
+    #[serde(rename = "HttpHeaders")]
+    pub http_headers: BTreeMap<String, String>,
     /// Proxies that containers are told of; `default`, or by host.
     pub proxies: BTreeMap<String, Proxy>,
 }
@@ -286,6 +289,7 @@ mod tests {
         let config = DockerConfig::read(dir.path()).unwrap();
         assert_eq!(config.auths["r"].auth, "YTpi");
         assert_eq!(config.ps_format, "table {{.ID}}");
+        assert_eq!(config.http_headers["a"], "b");
         assert_eq!(config.proxies["default"].http_proxy, "http://p");
     }
 }

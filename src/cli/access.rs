@@ -27,6 +27,12 @@ pub(super) fn access_with(session: &Session, credentials: BTreeMap<String, Crede
         credentials,
         proxies: Proxies::read(|name| std::env::var(name).ok()),
         certificates: image::certificates(&settings.certificates)?,
+        headers: session
+            .docker_config()?
+            .http_headers
+            .into_iter()
+            .filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-meta-"))
+            .collect(),
         ..Access::default()
     };
     for (domain, registry) in &settings.registries {

@@ -1,6 +1,10 @@
 //! `context`: where commands go. There is one place, this machine, and it is called `default`.
 
-use anyhow::Result;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use anyhow::{Context as _, Result};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
@@ -10,6 +14,7 @@ use super::format::{parse, parsing_error};
 use super::grammar::{Arity, Rules};
 use super::inspect::pretty;
 use super::report::coded;
+use super::request::open_error;
 use super::session::Session;
 use super::tree::Spec;
 use crate::oci::Digest;
@@ -73,7 +78,51 @@ pub(super) const CREATE: Spec = Spec {
     define: CreateArgs::augment_args,
     run: |matches, _| {
         let args = CreateArgs::from_arg_matches(matches)?;
-        Err(create(&args.context))
+        Err(refusal(&args.context, "create"))
+    },
+};
+
+/// `context update`
+pub(super) const UPDATE: Spec = Spec {
+    paths: &["context update"],
+    about: "Update a context, which there is none to be changed of",
+    usage: "[OPTIONS] CONTEXT",
+    rules: rules(Arity::Exactly(1)),
+    define: UpdateArgs::augment_args,
+    run: |matches, session| {
+        let name = UpdateArgs::from_arg_matches(matches)?.context;
+        if name == "default" {
+            return Err(coded(1, RESERVED));
+        }
+        known(&name, session)?;
+        Ok(0)
+    },
+};
+
+/// `context export`
+pub(super) const EXPORT: Spec = Spec {
+    paths: &["context export"],
+    about: "Export a context to a tar archive FILE or a tar stream on STDOUT.",
+    usage: "[OPTIONS] CONTEXT [FILE|-]",
+    rules: rules(Arity::Between(1, 2)),
+    define: ExportArgs::augment_args,
+    run: |matches, session| export(&ExportArgs::from_arg_matches(matches)?, session),
+};
+
+/// `context import`
+pub(super) const IMPORT: Spec = Spec {
+    paths: &["context import"],
+    about: "Import a context, which there can be no second one of",
+    usage: "CONTEXT FILE|-",
+    rules: rules(Arity::Exactly(2)),
+    define: ImportArgs::augment_args,
+    run: |matches, _| {
+        let args = ImportArgs::from_arg_matches(matches)?;
+        let refused = refusal(&args.context, "import");
+        if args.file != "-" && is_name(&args.context) {
+            std::fs::metadata(&args.file).map_err(|error| open_error(&args.file, &error))?;
+        }
+        Err(refused)
     },
 };
 
@@ -81,12 +130,18 @@ pub(super) const CREATE: Spec = Spec {
 pub(super) const RM: Spec = Spec {
     paths: &["context rm", "context remove"],
     about: "Remove one or more contexts",
-    usage: "[OPTIONS] CONTEXT [CONTEXT...]",
+    usage: "CONTEXT [CONTEXT...]",
     rules: rules(Arity::AtLeast(1)),
     define: RmArgs::augment_args,
     run: |matches, _| {
         let args = RmArgs::from_arg_matches(matches)?;
-        let errors: Vec<String> = args.contexts.iter().filter_map(|name| remove(name, args.force)).collect();
+        let mut errors = Vec::new();
+        for name in &args.contexts {
+            match remove(name, args.force) {
+                None => Session::print(&format!("{name}\n"))?,
+                Some(error) => errors.push(error),
+            }
+        }
         if errors.is_empty() { Ok(0) } else { Err(coded(1, errors.join("\n"))) }
     },
 };
@@ -135,6 +190,39 @@ struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
+struct UpdateArgs {
+    /// Description of the context
+    #[arg(long, value_name = "string")]
+    description: Option<String>,
+    /// Endpoint
+    #[arg(long, value_name = "stringToString")]
+    docker: Option<String>,
+    /// Context
+    #[arg(value_name = "CONTEXT")]
+    context: String,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// Context
+    #[arg(value_name = "CONTEXT")]
+    context: String,
+    /// File to write; "-" is standard output
+    #[arg(value_name = "FILE")]
+    file: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// Context
+    #[arg(value_name = "CONTEXT")]
+    context: String,
+    /// File to read; "-" is standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+}
+
+#[derive(Debug, Args)]
 struct RmArgs {
     /// Say nothing of those that do not exist
     #[arg(long, short)]
@@ -155,6 +243,9 @@ const LIST: List = List {
     type_name: "*formatter.clientContextContext",
 };
 
+/// What Docker says of the name of the one context.
+const RESERVED: &str = "\"default\" is a reserved context name";
+
 /// Where an API socket of this user's would be.
 fn endpoint(session: &Session) -> Result<String> {
     Ok(format!("unix://{}", session.settings()?.runtime.join("docker.sock").display()))
@@ -165,7 +256,8 @@ fn ls(args: &LsArgs, session: &Session) -> Result<u8> {
         return Session::print("default\n").map(|()| 0);
     }
     let format = args.format.as_deref().unwrap_or_default();
-    let is_table = matches!(format, "" | "table") || format.starts_with("table ");
+    // Docker marks the current one in its own table only.
+    let is_table = matches!(format, "" | "table");
     let fields = json!({
         "Name": if is_table { "default *" } else { "default" },
         "Description": "This machine, without a daemon",
@@ -206,7 +298,7 @@ fn inspect(args: &InspectArgs, session: &Session) -> Result<u8> {
                 maps: &["Endpoints", "Metadata", "TLSMaterial"],
                 lists: &[],
                 free: &[],
-                type_name: None,
+                type_name: Some("context.contextWithTLSListing"),
             };
             let mut text = String::new();
             for value in &found {
@@ -242,17 +334,61 @@ fn known(name: &str, session: &Session) -> Result<()> {
     ))
 }
 
-fn create(name: &str) -> anyhow::Error {
+/// Writes the archive that Docker writes of a context.
+fn export(args: &ExportArgs, session: &Session) -> Result<u8> {
+    known(&args.context, session)?;
+    let meta = json!({
+        "Name": "default",
+        "Metadata": {},
+        "Endpoints": { "docker": { "Host": endpoint(session)?, "SkipTLSVerify": false } },
+    })
+    .to_string();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, kind, mode, content) in [
+        ("meta.json", tar::EntryType::Regular, 0o644, meta.as_bytes()),
+        ("tls", tar::EntryType::Directory, 0o700, &b""[..]),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, name, content).context("make the archive")?;
+    }
+    let bytes = archive.into_inner().context("make the archive")?;
+    let default = format!("{}.dockercontext", args.context);
+    let path = args.file.as_deref().unwrap_or(&default);
+    if path == "-" {
+        let mut out = std::io::stdout().lock();
+        out.write_all(&bytes).and_then(|()| out.flush()).context("write to standard output")?;
+        return Ok(0);
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(&bytes))
+        .map_err(|error| open_error(path, &error))?;
+    Session::note(&format!("Written file \"{path}\""));
+    Ok(0)
+}
+
+/// Tells whether a context could be called so.
+fn is_name(name: &str) -> bool {
     let mut letters = name.bytes();
-    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
+    letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && name.len() > 1
-        && letters.all(|c| c.is_ascii_alphanumeric() || b"_.+-".contains(&c));
+        && letters.all(|c| c.is_ascii_alphanumeric() || b"_.+-".contains(&c))
+}
+
+/// Returns why there is no context of a name.
+fn refusal(name: &str, act: &str) -> anyhow::Error {
     coded(
         1,
         if name == "default" {
-            "\"default\" is a reserved context name".to_owned()
-        } else if is_name {
-            format!("cannot create context \"{name}\": there is no daemon to reach, and so no other context")
+            RESERVED.to_owned()
+        } else if is_name(name) {
+            format!("cannot {act} context \"{name}\": there is no daemon to reach, and so no other context")
         } else {
             format!(
                 "context name \"{name}\" is invalid, names are validated against regexp \
@@ -265,7 +401,7 @@ fn create(name: &str) -> anyhow::Error {
 /// Returns why a context is not removed; none is.
 fn remove(name: &str, force: bool) -> Option<String> {
     if name == "default" {
-        return Some("default: context \"default\" cannot be removed".to_owned());
+        return Some("context \"default\" cannot be removed".to_owned());
     }
     (!force).then(|| format!("context \"{name}\" does not exist"))
 }
@@ -276,9 +412,9 @@ mod tests {
 
     #[test]
     fn refuses_in_dockers_words() {
-        assert_eq!(create("default").to_string(), "\"default\" is a reserved context name");
-        assert!(create("x").to_string().starts_with("context name \"x\" is invalid"));
-        assert!(create("there").to_string().contains("no daemon"));
+        assert_eq!(refusal("default", "create").to_string(), "\"default\" is a reserved context name");
+        assert!(refusal("x", "create").to_string().starts_with("context name \"x\" is invalid"));
+        assert!(refusal("there", "import").to_string().contains("no daemon"));
         assert_eq!(remove("nope", false).unwrap(), "context \"nope\" does not exist");
         assert_eq!(remove("nope", true), None);
         assert!(remove("default", true).is_some());

@@ -21,6 +21,8 @@ pub struct Access {
     pub certificates: BTreeMap<String, Certificates>,
     /// Which requests go through a proxy.
     pub proxies: Proxies,
+    /// What else is said in the head of each request, but where a registry sends us elsewhere.
+    pub headers: Vec<(String, String)>,
     /// How long to wait and how often to try again.
     pub patience: Patience,
 }

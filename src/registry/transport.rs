@@ -171,6 +171,9 @@ impl Transport {
             .method(request.method.clone())
             .uri(url)
             .header(header::ACCEPT, request.accept);
+        for (name, value) in access.headers.iter().filter(|_| authorized) {
+            builder = builder.header(name, value);
+        }
         if let Some(value) = request.authorization.as_ref().filter(|_| authorized) {
             builder = builder.header(header::AUTHORIZATION, value);
         }

@@ -38,7 +38,7 @@ fn other_contexts_are_refused() {
         (&["create", "default"], "\"default\" is a reserved context name"),
         (&["create", "x"], "context name \"x\" is invalid, names are validated against regexp"),
         (&["create", "there"], "cannot create context \"there\""),
-        (&["rm", "default"], "default: context \"default\" cannot be removed"),
+        (&["rm", "default"], "context \"default\" cannot be removed"),
         (&["rm", "nope"], "context \"nope\" does not exist"),
     ] {
         sandbox.run(["context"].iter().chain(words).copied()).code(1).stderr_contains(text);

@@ -217,7 +217,7 @@ impl ContainerFlags {
         }
         let host = |name: &str| std::env::var(name).ok();
         let mut env = environment(&self.env_file, &self.env, &host)?;
-        variables::add_proxies(&mut env, &session.docker_config()?);
+        variables::add_proxies(&mut env, &session.docker_config()?, &variables::daemon_host());
         let restart = value::restart(&self.restart).map_err(daemons)?;
         if self.rm && restart != crate::container::RestartPolicy::No {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");

@@ -95,10 +95,12 @@ fn lines(path: &str, kind: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Adds the proxies of Docker's configuration to variables that do not name them.
-pub(in crate::cli) fn add_proxies(env: &mut Vec<String>, config: &DockerConfig) {
-    let Some(proxy) = config.proxies.get("default") else { return };
-    let given = |env: &[String], name: &str| env.iter().any(|entry| entry.split('=').next() == Some(name));
+/// Adds the proxies of Docker's configuration to variables that do not name them: those for `host`, where the
+/// daemon would be, or the default ones.
+pub(in crate::cli) fn add_proxies(env: &mut Vec<String>, config: &DockerConfig, host: &str) {
+    let Some(proxy) = config.proxies.get(host).or_else(|| config.proxies.get("default")) else { return };
+    let given: Vec<String> =
+        env.iter().map(|entry| entry.split('=').next().unwrap_or_default().to_owned()).collect();
     for (name, value) in [
         ("HTTP_PROXY", &proxy.http_proxy),
         ("HTTPS_PROXY", &proxy.https_proxy),
@@ -106,11 +108,20 @@ pub(in crate::cli) fn add_proxies(env: &mut Vec<String>, config: &DockerConfig) 
         ("FTP_PROXY", &proxy.ftp_proxy),
         ("ALL_PROXY", &proxy.all_proxy),
     ] {
-        let lower = name.to_ascii_lowercase();
-        if !value.is_empty() && !given(env, name) && !given(env, &lower) {
-            env.push(format!("{name}={value}"));
-            env.push(format!("{lower}={value}"));
+        // Each spelling stands for itself, as in Docker.
+        for name in [name.to_owned(), name.to_ascii_lowercase()] {
+            if !value.is_empty() && !given.contains(&name) {
+                env.push(format!("{name}={value}"));
+            }
         }
+    }
+}
+
+/// Where Docker's client would look for its daemon: what `proxies` of its configuration go by.
+pub(in crate::cli) fn daemon_host() -> String {
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) if !host.is_empty() => host,
+        _ => "unix:///var/run/docker.sock".to_owned(),
     }
 }
 
@@ -172,7 +183,14 @@ mod tests {
         let config =
             DockerConfig { proxies: [("default".to_owned(), proxy)].into(), ..DockerConfig::default() };
         let mut env = vec!["http_proxy=".to_owned()];
-        add_proxies(&mut env, &config);
-        assert_eq!(env, ["http_proxy=", "NO_PROXY=local", "no_proxy=local"]);
+        add_proxies(&mut env, &config, "unix:///x");
+        assert_eq!(env, ["http_proxy=", "HTTP_PROXY=http://p", "NO_PROXY=local", "no_proxy=local"]);
+        let other = crate::settings::Proxy { ftp_proxy: "http://f".into(), ..Default::default() };
+        let config = DockerConfig { proxies: [("tcp://h".to_owned(), other)].into(), ..config };
+        let mut env = Vec::new();
+        add_proxies(&mut env, &config, "tcp://h");
+        assert_eq!(env, ["FTP_PROXY=http://f", "ftp_proxy=http://f"]);
+        add_proxies(&mut env, &config, "tcp://other");
+        assert_eq!(env.len(), 2, "no default");
     }
 }

@@ -145,14 +145,17 @@ complete -c coracle -n "__fish_coracle_using_subcommand cp" -s q -l quiet -d 'Su
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s a -l archive -d 'Archive mode (copy all uid/gid information)'
 complete -c coracle -n "__fish_coracle_using_subcommand cp" -s L -l follow-link -d 'Always follow symbol link in SRC_PATH'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "create" -d 'Create a context, which there can be no second one of'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "inspect" -d 'Display detailed information on one or more contexts'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "ls" -d 'List contexts'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "list" -d 'List contexts'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "rm" -d 'Remove one or more contexts'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "remove" -d 'Remove one or more contexts'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "show" -d 'Print the name of the current context'
-complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create inspect ls list rm remove show use" -f -a "use" -d 'Set the current context'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "create" -d 'Create a context, which there can be no second one of'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "export" -d 'Export a context to a tar archive FILE or a tar stream on STDOUT.'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "import" -d 'Import a context, which there can be no second one of'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "inspect" -d 'Display detailed information on one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "ls" -d 'List contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "list" -d 'List contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "rm" -d 'Remove one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "remove" -d 'Remove one or more contexts'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "show" -d 'Print the name of the current context'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "update" -d 'Update a context, which there is none to be changed of'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and not __fish_seen_subcommand_from create export import inspect ls list rm remove show update use" -f -a "use" -d 'Set the current context'
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l description -d 'Description of the context' -r
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l docker -d 'Endpoint' -r
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from create" -l from -d 'Context to copy' -r
@@ -163,17 +166,20 @@ complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Show names only'
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from rm" -s f -l force -d 'Say nothing of those that do not exist'
 complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from remove" -s f -l force -d 'Say nothing of those that do not exist'
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from update" -l description -d 'Description of the context' -r
+complete -c coracle -n "__fish_coracle_using_subcommand context; and __fish_seen_subcommand_from update" -l docker -d 'Endpoint' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l add-host -d 'Add a line to the container\'s /etc/hosts (host:ip)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l annotation -d 'Add an annotation for the runtime' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s a -l attach -d 'Attach to STDIN, STDOUT or STDERR' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l cap-add -d 'Add Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l cap-drop -d 'Drop Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l cidfile -d 'Write the container\'s ID to this file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l device -d 'Show a device of the host in the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l device -d 'Show a device of the host in the container: its path, or its name in a CDI file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l domainname -d 'NIS domain name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l env-file -d 'Read environment variables from a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l gpus -d 'GPUs to show in the container (\'all\' to have all of them)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l health-cmd -d 'Command that finds out whether the container is healthy' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l health-interval -d 'Time between two checks (ms|s|m|h)' -r
@@ -184,8 +190,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l health-timeou
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-driver -d 'How output is logged: json-file, local, journald or none' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l log-opt -d 'Options of the log: max-size, max-file, tag, labels, env' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
@@ -419,11 +425,12 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -s a -l attach -d '
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l cap-add -d 'Add Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l cap-drop -d 'Drop Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l cidfile -d 'Write the container\'s ID to this file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l device -d 'Show a device of the host in the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l device -d 'Show a device of the host in the container: its path, or its name in a CDI file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l domainname -d 'NIS domain name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l env-file -d 'Read environment variables from a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l gpus -d 'GPUs to show in the container (\'all\' to have all of them)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l health-cmd -d 'Command that finds out whether the container is healthy' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l health-interval -d 'Time between two checks (ms|s|m|h)' -r
@@ -434,8 +441,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l health-timeout -
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-driver -d 'How output is logged: json-file, local, journald or none' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l log-opt -d 'Options of the log: max-size, max-file, tag, labels, env' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
@@ -708,11 +715,12 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-add -d 'Add Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-drop -d 'Drop Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l cidfile -d 'Write the container\'s ID to this file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device -d 'Show a device of the host in the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l device -d 'Show a device of the host in the container: its path, or its name in a CDI file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l domainname -d 'NIS domain name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l env-file -d 'Read environment variables from a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l gpus -d 'GPUs to show in the container (\'all\' to have all of them)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l health-cmd -d 'Command that finds out whether the container is healthy' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l health-interval -d 'Time between two checks (ms|s|m|h)' -r
@@ -723,8 +731,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-driver -d 'How output is logged: json-file, local, journald or none' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l log-opt -d 'Options of the log: max-size, max-file, tag, labels, env' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r
@@ -856,11 +864,12 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-add -d 'Add Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-drop -d 'Drop Linux capabilities' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l cidfile -d 'Write the container\'s ID to this file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device -d 'Show a device of the host in the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l device -d 'Show a device of the host in the container: its path, or its name in a CDI file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l domainname -d 'NIS domain name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s e -l env -d 'Set environment variables' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l env-file -d 'Read environment variables from a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l gpus -d 'GPUs to show in the container (\'all\' to have all of them)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l group-add -d 'Add supplementary groups' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l health-cmd -d 'Command that finds out whether the container is healthy' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l health-interval -d 'Time between two checks (ms|s|m|h)' -r
@@ -871,8 +880,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Host name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -s l -l label -d 'Set labels' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l label-file -d 'Read labels from a file, one a line' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-driver -d 'How output is logged: json-file, local or none' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-opt -d 'Options of the log: max-size, max-file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-driver -d 'How output is logged: json-file, local, journald or none' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l log-opt -d 'Options of the log: max-size, max-file, tag, labels, env' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a directory, a volume or memory' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l name -d 'Name of the container' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l blkio-weight -d 'Share of disks that several want (10 to 1000, or 0 for none)' -r

@@ -45,6 +45,8 @@ pub struct Settings {
     pub podman_auth_files: Vec<PathBuf>,
     /// The directories of certificates, with one inside for each registry.
     pub certificates: Vec<PathBuf>,
+    /// Where CDI files are looked for, the later ones counting for more.
+    pub cdi: Vec<PathBuf>,
     /// The platform of images, where a command does not say.
     pub platform: Option<String>,
 }
@@ -116,6 +118,8 @@ impl Settings {
             home.as_ref().map(|home| home.join(".config/containers/certs.d")),
             Some(PathBuf::from("/etc/containers/certs.d")),
         ];
+        let cdi = ["/etc/cdi", "/var/run/cdi"].into_iter().map(PathBuf::from);
+        let cdi = cdi.chain(config_home.as_ref().map(|dir| dir.join("cdi"))).collect();
         let podman = [
             variable("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("containers/auth.json")),
             config_home.map(|dir| dir.join("containers/auth.json")),
@@ -133,6 +137,7 @@ impl Settings {
             auth_file: variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
             podman_auth_files: podman.into_iter().flatten().collect(),
             certificates: certificates.into_iter().flatten().collect(),
+            cdi,
             platform,
         })
     }

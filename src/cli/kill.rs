@@ -7,7 +7,7 @@ use super::grammar::{Arity, Rules};
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
-use super::verbs::{each, find};
+use super::verbs::each;
 use crate::container;
 
 /// `kill`
@@ -33,8 +33,9 @@ struct KillArgs {
 fn run(args: &KillArgs, session: &Session) -> Result<u8> {
     let signal = args.signal.as_deref().filter(|signal| !signal.is_empty()).unwrap_or("KILL");
     each(&args.containers, |name| {
-        let dir = find(session, name)?;
-        container::kill(session.store()?, &dir, signal)
+        let store = session.store()?;
+        container::find(store, name)
+            .and_then(|dir| container::kill(store, &dir, signal))
             .map_err(|error| response(error.context(format!("cannot kill container: {name}"))))
     })
 }

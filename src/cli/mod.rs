@@ -311,10 +311,14 @@ fn unknown(path: &str, style: &Style) -> Words {
         return Words { text, code: 1 };
     }
     let text = match path.rsplit_once(' ') {
-        Some((group, _)) => format!(
-            "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group} COMMAND\n\n\
+        Some((group, _)) => {
+            // Docker says what follows of this one group only.
+            let command = if group == "volume" { " COMMAND" } else { "" };
+            format!(
+                "{program}: unknown command: {program} {path}\n\nUsage:  {program} {group}{command}\n\n\
              Run '{program} {group} --help' for more information"
-        ),
+            )
+        }
         None => format!(
             "{program}: unknown command: {program} {path}\n\nRun '{program} --help' for more information"
         ),
@@ -356,7 +360,7 @@ mod tests {
             code == 1 && text.starts_with("docker service is not supported: there is no swarm"),
             "{text}"
         );
-        let text = "docker: unknown command: docker container foo\n\nUsage:  docker container COMMAND\n\n\
+        let text = "docker: unknown command: docker container foo\n\nUsage:  docker container\n\n\
                     Run 'docker container --help' for more information";
         assert_eq!(say("container foo"), (text.to_owned(), 1));
         let text = "unknown flag: --foo\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\n\

@@ -7,7 +7,6 @@ use super::grammar::{Arity, Rules};
 use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
-use super::verbs::find;
 use crate::container;
 
 /// `rename`
@@ -35,8 +34,9 @@ fn run(args: &RenameArgs, session: &Session) -> Result<u8> {
     if container.is_empty() || name.is_empty() {
         return Err(anyhow!("Error: Neither old nor new names may be empty"));
     }
-    let dir = find(session, container)?;
-    container::rename(session.store()?, &dir, name).map_err(|error| {
+    let store = session.store()?;
+    let renamed = container::find(store, container).and_then(|dir| container::rename(store, &dir, name));
+    renamed.map_err(|error| {
         coded(1, format!("{}\nError: failed to rename container named {container}", response(error)))
     })?;
     Ok(0)

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::device::DeviceRequest;
 use super::sharing::Sharing;
 use crate::network::Mac;
 use crate::network::protocol::PortRequest;
@@ -84,6 +86,12 @@ pub struct ContainerConfig {
     pub sysctls: BTreeMap<String, String>,
     /// Device nodes of the host to show inside.
     pub devices: Vec<Device>,
+    /// Devices by what they are: `--gpus`, and names of CDI files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_requests: Vec<DeviceRequest>,
+    /// Where CDI files are looked for, the later ones counting for more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdi_dirs: Vec<PathBuf>,
     /// Supplementary groups, by name or number.
     pub group_add: Vec<String>,
     /// Lines for `/etc/hosts`: `name:address`.

@@ -196,6 +196,8 @@ fn plan(
         cgroup_parent: request.cgroup_parent,
         shm_size: request.shm_size.filter(|size| *size > 0).unwrap_or(64 << 20),
         sysctls: request.sysctls,
+        device_requests: request.device_requests,
+        cdi_dirs: request.cdi_dirs,
         devices: request.devices,
         group_add: request.group_add,
         extra_hosts: request.extra_hosts,

@@ -252,7 +252,7 @@ fn host_config(
         "CpusetMems": limits.cpuset_mems,
         "Devices": devices,
         "DeviceCgroupRules": null,
-        "DeviceRequests": null,
+        "DeviceRequests": Some(&config.device_requests).filter(|list| !list.is_empty()),
         "MemoryReservation": limits.memory_reservation,
         "MemorySwap": limits.memory_swap,
         "MemorySwappiness": limits.memory_swappiness,

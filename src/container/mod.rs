@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod copy;
 mod create;
+mod device;
 mod diff;
 mod dir;
 mod etc;
@@ -60,6 +61,7 @@ pub use copy::{
     split_argument, stream_in, stream_out,
 };
 pub use create::{Created, create};
+pub use device::{CDI, DeviceRequest};
 pub use diff::diff;
 pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
 pub use exec::exec;

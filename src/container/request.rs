@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::config::{Attach, Attachment, Device, LogDriver, Mount, NetworkMode, RestartPolicy, Ulimit};
+use super::device::DeviceRequest;
 use super::health::Healthcheck;
 use super::sharing::Sharing;
 use crate::network::protocol::PortRequest;
@@ -74,6 +75,10 @@ pub struct CreateRequest {
     pub sysctls: BTreeMap<String, String>,
     /// `--device`
     pub devices: Vec<Device>,
+    /// `--gpus`, and `--device` with a name of a CDI file
+    pub device_requests: Vec<DeviceRequest>,
+    /// Where CDI files are looked for
+    pub cdi_dirs: Vec<std::path::PathBuf>,
     /// `--group-add`
     pub group_add: Vec<String>,
     /// `--add-host`: `name:address`.

@@ -284,6 +284,8 @@ pub(in crate::container) mod tests {
             shm_size: 64 << 20,
             sysctls: BTreeMap::default(),
             devices: Vec::new(),
+            device_requests: Vec::new(),
+            cdi_dirs: Vec::new(),
             group_add: Vec::new(),
             extra_hosts: Vec::new(),
             restart: RestartPolicy::No,

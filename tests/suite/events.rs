@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_containers_life_is_written_down,
     stop_kill_restart_and_rm_have_their_events,
     exec_rename_and_export_have_their_events,
+    a_detached_process_has_its_end_written_down,
     images_have_their_events,
     networks_and_volumes_have_their_events,
     filters_choose,
@@ -108,8 +109,8 @@ fn exec_rename_and_export_have_their_events() {
          exec_create: sh -c exit 4|cc|<no value>|<no value>\n\
          exec_start: sh -c exit 4|cc|<no value>|<no value>\n\
          exec_die|cc|4|<no value>\n\
-         exec_create: nonsense|cc|<no value>|<no value>\n\
-         exec_start: nonsense|cc|<no value>|<no value>\n\
+         exec_create: nonsense |cc|<no value>|<no value>\n\
+         exec_start: nonsense |cc|<no value>|<no value>\n\
          exec_die|cc|127|<no value>\n\
          rename|new|<no value>|/cc\n\
          export|new|<no value>|<no value>\n",
@@ -118,6 +119,25 @@ fn exec_rename_and_export_have_their_events() {
     let ids =
         sandbox.run(ids.into_iter().chain(["--format", "{{.Actor.Attributes.execID}}"])).success().lines();
     assert!(ids.len() == 4 && ids[0] == ids[1] && ids[2] == ids[3] && ids[0] != ids[2], "{ids:?}");
+}
+
+fn a_detached_process_has_its_end_written_down() {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.run(["run", "-d", "--name", "cc", "busybox", "sleep", "1000"]).success();
+    sandbox.run(["exec", "-d", "cc", "sh", "-c", "exit 6"]).success().stdout("");
+    sandbox.run(["exec", "-dt", "cc", "sh", "-c", "yes | head -c 1000000; exit 7"]).success().stdout("");
+    // Whoever waits for the command's output to end does not wait for the process.
+    sandbox.run(["exec", "-d", "cc", "sleep", "1000"]).success();
+    sandbox.run(["exec", "-d", "cc", "nonsense"]).code(127).stderr_contains("executable file not found");
+    let words = ["events", "--since", "1h", "--until", "0s", "-f", "event=exec_die"];
+    let format = ["--format", "{{.Actor.Attributes.exitCode}}"];
+    wait_until("both ends are written down", || {
+        let mut codes = sandbox.run(words.into_iter().chain(format)).lines();
+        codes.sort();
+        codes == ["127", "6", "7"]
+    });
+    // Its parent goes with it.
+    sandbox.run(["rm", "-f", "-v", "cc"]).success();
 }
 
 fn images_have_their_events() {

@@ -16,8 +16,10 @@ mod cli;
 mod commit;
 mod compose;
 mod context;
+mod contract;
 mod cp;
 mod crash;
+mod device;
 mod df;
 mod diff;
 mod dns;
@@ -53,6 +55,7 @@ mod run;
 mod scale;
 mod search;
 mod security;
+mod settings;
 mod sharing;
 mod tcp;
 mod tty;
@@ -82,7 +85,9 @@ fn main() -> ExitCode {
         ("images", images::TESTS),
         ("check", check::TESTS),
         ("additional", additional::TESTS),
+        ("device", device::TESTS),
         ("df", df::TESTS),
+        ("settings", settings::TESTS),
         ("prune", prune::TESTS),
         ("archive", archive::TESTS),
         ("diff", diff::TESTS),
@@ -114,6 +119,7 @@ fn main() -> ExitCode {
         ("levels", levels::TESTS),
         ("hostile", hostile::TESTS),
         ("context", context::TESTS),
+        ("contract", contract::TESTS),
         ("crash", crash::TESTS),
         ("race", race::TESTS),
         ("scale", scale::TESTS),

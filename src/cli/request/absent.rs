@@ -9,7 +9,6 @@ pub(in crate::cli) const ABSENT: &[Absent] = &[
         "rules for kinds of devices are root's to set; name single devices with --device",
         &[],
     ),
-    value("gpus", "devices of vendors are not looked up yet; name them with --device", &[]),
     switch("use-api-socket", "there is no API socket yet"),
 ];
 

@@ -1,6 +1,7 @@
 //! The flags of `run` and `create`, and the request that they make.
 
 mod absent;
+mod gpus;
 mod limits;
 mod mount;
 mod network;
@@ -18,7 +19,7 @@ use super::format::units::duration;
 use super::grammar::integer;
 use super::report::{misuse, response};
 use super::session::Session;
-use crate::container::{Attach, CreateRequest, Healthcheck, Ulimit};
+use crate::container::{Attach, CreateRequest, DeviceRequest, Healthcheck, Ulimit};
 
 pub(super) use absent::ABSENT;
 pub(super) use limits::LimitFlags;
@@ -49,7 +50,7 @@ pub(super) struct ContainerFlags {
     /// Write the container's ID to this file
     #[arg(long, value_name = "string")]
     pub(super) cidfile: Option<String>,
-    /// Show a device of the host in the container
+    /// Show a device of the host in the container: its path, or its name in a CDI file
     #[arg(long, value_name = "list")]
     device: Vec<String>,
     /// Accepted; signatures of images are not looked at
@@ -67,6 +68,9 @@ pub(super) struct ContainerFlags {
     /// Read environment variables from a file
     #[arg(long, value_name = "list")]
     env_file: Vec<String>,
+    /// GPUs to show in the container ('all' to have all of them)
+    #[arg(long, value_name = "gpu-request", value_parser = gpus::parse_gpus)]
+    gpus: Vec<DeviceRequest>,
     /// Add supplementary groups
     #[arg(long, value_name = "list")]
     group_add: Vec<String>,
@@ -198,7 +202,7 @@ impl ContainerFlags {
         let said = |message: String| anyhow!(message);
         // What Docker's client leaves to its daemon to find out.
         let daemons = |message: String| {
-            let known = ["invalid mode", "invalid mount", "invalid restart policy", "logger: "];
+            let known = ["invalid mode", "invalid mount", "invalid restart policy: ", "logger: "];
             let is_known = known.iter().any(|start| message.starts_with(start));
             if is_known { response(anyhow!(message)) } else { anyhow!(message) }
         };
@@ -262,9 +266,12 @@ impl ContainerFlags {
             cgroup_parent: self.fixed_limits.cgroup_parent.clone().unwrap_or_default(),
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().map(|text| variables::pair(text)).collect(),
+            device_requests: self.device_requests(),
+            cdi_dirs: session.settings()?.cdi.clone(),
             devices: self
                 .device
                 .iter()
+                .filter(|text| !gpus::is_cdi(text))
                 .map(|text| value::device(text).map_err(said))
                 .collect::<Result<_>>()?,
             group_add: self.group_add.clone(),
@@ -288,6 +295,17 @@ impl ContainerFlags {
             journald: self.log_driver.as_deref() == Some("journald"),
             log_options: value::log_options(self.log_driver.as_deref(), &self.log_opt).map_err(said)?,
         })
+    }
+
+    /// Collects what is asked for of devices that have names in place of paths.
+    fn device_requests(&self) -> Vec<DeviceRequest> {
+        let mut requests = self.gpus.clone();
+        let device_ids: Vec<String> = self.device.iter().filter(|text| gpus::is_cdi(text)).cloned().collect();
+        if !device_ids.is_empty() {
+            let driver = crate::container::CDI.to_owned();
+            requests.push(DeviceRequest { driver, device_ids, ..DeviceRequest::default() });
+        }
+        requests
     }
 
     /// Reads what is asked for of health checks; `None` if nothing is.

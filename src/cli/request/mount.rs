@@ -230,7 +230,7 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
 }
 
 /// Splits at commas; a field in double quotes may hold some.
-fn split_csv(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn split_csv(text: &str) -> Result<Vec<String>, String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut chars = text.chars().peekable();

@@ -13,7 +13,7 @@ use super::join::{self, Joined};
 use crate::container::config::{ContainerConfig, MountSource};
 use crate::container::dir::ContainerDir;
 use crate::container::spec::{self, Places};
-use crate::container::{filter, link, start};
+use crate::container::{device, filter, link, start};
 use crate::idmap::Identity;
 use crate::oci::runtime::Mount;
 use crate::runtime::{self, Bundle, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
@@ -58,7 +58,8 @@ impl Launch<'_> {
     /// Makes the container's process, which waits to be let go. `window` is the size of its terminal; `first`
     /// tells that it has never run, so that empty volumes are filled from the image.
     pub(super) fn prepare(&self, window: Option<(u16, u16)>, first: bool) -> Result<Launched> {
-        let config = self.config;
+        let resolved = device::resolve(self.config)?;
+        let config = resolved.as_ref().unwrap_or(self.config);
         let rootfs = self.rootfs()?;
         let Joined { network, namespaces, trees } =
             join::join(self.store, self.dir, config, &rootfs, self.identity)?;

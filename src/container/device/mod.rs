@@ -1,0 +1,101 @@
+//! Devices that are asked for by what they are, and not by their paths: `--gpus`, and names in CDI files.
+//!
+//! What a request means is found out at every start, since drivers are updated and devices come and go. It comes
+//! out as more device nodes, mounts and variables of the container.
+
+mod cdi;
+mod gpu;
+mod libraries;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::config::{ContainerConfig, Device, Mount, MountSource};
+use super::create::set_variable;
+
+/// The driver of requests whose ids are names in CDI files.
+pub const CDI: &str = "cdi";
+
+/// A request for devices, in Docker's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRequest {
+    /// `nvidia`, `cdi`; empty: whatever fits.
+    pub driver: String,
+    /// How many; -1: all.
+    pub count: i64,
+    /// Which, by number, by name or by UUID.
+    #[serde(rename = "DeviceIDs")]
+    pub device_ids: Vec<String>,
+    /// What they are to be able to do; one of the lists is to fit.
+    pub capabilities: Vec<Vec<String>>,
+    /// Options of the driver.
+    pub options: std::collections::BTreeMap<String, String>,
+}
+
+/// What a container gets in answer to requests.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Edits {
+    devices: Vec<Device>,
+    mounts: Vec<Mount>,
+    env: Vec<String>,
+}
+
+impl Edits {
+    fn device(&mut self, host: impl Into<PathBuf>, inside: &str, permissions: &str) {
+        let host = host.into().to_string_lossy().into_owned();
+        if self.devices.iter().all(|device| device.container != inside) {
+            self.devices.push(Device {
+                host,
+                container: inside.to_owned(),
+                permissions: permissions.to_owned(),
+            });
+        }
+    }
+
+    fn mount(&mut self, host: impl Into<PathBuf>, inside: &str, read_only: bool) {
+        let path = host.into().to_string_lossy().into_owned();
+        if self.mounts.iter().all(|mount| mount.target != inside) {
+            let source = MountSource::Bind { path, propagation: "rprivate".to_owned(), recursive: true };
+            self.mounts.push(Mount { source, target: inside.to_owned(), read_only });
+        }
+    }
+}
+
+/// Adds to a configuration what its requests for devices mean now; `None` if there are none.
+pub(super) fn resolve(config: &ContainerConfig) -> Result<Option<ContainerConfig>> {
+    if config.device_requests.is_empty() {
+        return Ok(None);
+    }
+    let mut edits = Edits::default();
+    for request in &config.device_requests {
+        select(request, config, Path::new("/"), &mut edits)?;
+    }
+    let mut config = config.clone();
+    config.devices.extend(edits.devices);
+    config.mounts.extend(edits.mounts);
+    for variable in edits.env {
+        set_variable(&mut config.process.env, &variable);
+    }
+    Ok(Some(config))
+}
+
+/// Answers one request with what is below `root`.
+fn select(request: &DeviceRequest, config: &ContainerConfig, root: &Path, edits: &mut Edits) -> Result<()> {
+    let wants_gpu = request.capabilities.iter().flatten().any(|word| word == "gpu");
+    match request.driver.as_str() {
+        CDI => cdi::inject(&config.cdi_dirs, &request.device_ids, edits),
+        "" | "nvidia" | "amd" | "intel" if wants_gpu => gpu::select(request, config, root, edits),
+        driver => bail!("could not select device driver {driver:?} with capabilities: {}", words(request)),
+    }
+}
+
+/// Writes capabilities as Go does.
+fn words(request: &DeviceRequest) -> String {
+    let lists: Vec<String> =
+        request.capabilities.iter().map(|list| format!("[{}]", list.join(" "))).collect();
+    format!("[{}]", lists.join(" "))
+}

@@ -274,6 +274,12 @@ _coracle() {
             coracle__subcmd__context,create)
                 cmd="coracle__subcmd__context__subcmd__create"
                 ;;
+            coracle__subcmd__context,export)
+                cmd="coracle__subcmd__context__subcmd__export"
+                ;;
+            coracle__subcmd__context,import)
+                cmd="coracle__subcmd__context__subcmd__import"
+                ;;
             coracle__subcmd__context,inspect)
                 cmd="coracle__subcmd__context__subcmd__inspect"
                 ;;
@@ -291,6 +297,9 @@ _coracle() {
                 ;;
             coracle__subcmd__context,show)
                 cmd="coracle__subcmd__context__subcmd__show"
+                ;;
+            coracle__subcmd__context,update)
+                cmd="coracle__subcmd__context__subcmd__update"
                 ;;
             coracle__subcmd__context,use)
                 cmd="coracle__subcmd__context__subcmd__use"
@@ -919,7 +928,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container__subcmd__create)
-            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -974,6 +983,10 @@ _coracle() {
                     return 0
                     ;;
                 --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1611,7 +1624,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__container__subcmd__run)
-            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1666,6 +1679,10 @@ _coracle() {
                     return 0
                     ;;
                 --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2227,7 +2244,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__context)
-            opts="create inspect ls list rm remove show use"
+            opts="create export import inspect ls list rm remove show update use"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2259,6 +2276,34 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__context__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -2334,6 +2379,28 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__context__subcmd__update)
+            opts="--description --docker"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --description)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__context__subcmd__use)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2371,7 +2438,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__create)
-            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
+            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2426,6 +2493,10 @@ _coracle() {
                     return 0
                     ;;
                 --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3937,7 +4008,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__run)
-            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
+            opts="-a -e -h -i -l -c -m -p -P -q -t -u -v -w -d --add-host --annotation --attach --cap-add --cap-drop --cidfile --device --disable-content-trust --domainname --entrypoint --env --env-file --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --label --label-file --log-driver --log-opt --mount --name --blkio-weight --blkio-weight-device --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device-read-bps --device-read-iops --device-write-bps --device-write-iops --kernel-memory --memory --memory-reservation --memory-swap --pids-limit --cgroup-parent --memory-swappiness --oom-kill-disable --dns --dns-option --dns-search --expose --ip --ip6 --link --link-local-ip --mac-address --network --network-alias --publish --publish-all --cgroupns --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --ipc --isolation --oom-score-adj --pid --runtime --storage-opt --userns --uts --volume-driver --volumes-from --no-healthcheck --platform --privileged --pull --quiet --read-only --restart --rm --security-opt --shm-size --stop-signal --stop-timeout --sysctl --tmpfs --tty --ulimit --user --volume --workdir --detach --detach-keys --sig-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3992,6 +4063,10 @@ _coracle() {
                     return 0
                     ;;
                 --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -7,13 +7,14 @@
 use std::fs;
 use std::path::Path;
 
-/// Returns the warning for a container started in the background from here; `None` if it lives on.
-pub(super) fn warning() -> Option<String> {
+/// Returns the warning for a container started in the background from here; `None` if it lives on. `in_scope`: the
+/// user's systemd has it.
+pub(super) fn warning(in_scope: bool) -> Option<String> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
     }
     let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let place = place(&cgroups)?;
+    let place = if in_scope { Place::UserService } else { place(&cgroups)? };
     let user = user()?;
     say(place, &user, lingers(&user), || kills_user_processes(&read_configuration()))
 }

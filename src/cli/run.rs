@@ -70,7 +70,9 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
         Ok(Outcome::Exited(code)) if !args.detach => Ok(exit_code(code)),
         Ok(_) => {
             if args.detach {
-                if let Some(warning) = logout::warning() {
+                let kept = dir.alive().ok().flatten().map(|alive| alive.kept).unwrap_or_default();
+                let in_scope = kept.cgroup.is_some_and(|cgroup| cgroup.unit.is_some());
+                if let Some(warning) = logout::warning(in_scope) {
                     Session::note(&warning);
                 }
                 Session::print(&format!("{}\n", created.id))?;

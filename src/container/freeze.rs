@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::config::ContainerConfig;
 use super::dir::ProcessMark;
+use super::strays;
 use crate::runtime::Cgroup;
-use crate::sys::proc::{self, Stat};
+use crate::sys::proc::Stat;
 use crate::sys::process;
 
 /// How often one looks before it is given up: a program that is quicker than that makes processes without end.
@@ -30,11 +32,11 @@ pub(super) enum Frozen {
 }
 
 impl Frozen {
-    /// Stops all processes in the pid namespace of `init`.
-    pub(super) fn freeze(init: i32) -> io::Result<Self> {
+    /// Stops all processes of the container whose first one is `init`.
+    pub(super) fn freeze(config: &ContainerConfig, init: i32) -> io::Result<Self> {
         let mut stopped = Vec::new();
         for _ in 0..LOOKS {
-            let members = proc::members(&proc::all(), init);
+            let members = strays::members(config, init);
             let mut moving = false;
             for stat in members.iter().filter(|stat| runs(stat)) {
                 let mark = ProcessMark { pid: stat.pid, start: stat.start };

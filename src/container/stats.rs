@@ -9,9 +9,9 @@ use anyhow::Result;
 
 use super::control::must_run;
 use super::dir::ContainerDir;
-use super::event;
 use super::list::Summary;
 use super::status::Status;
+use super::{event, strays};
 use crate::runtime::Cgroup;
 use crate::store::Store;
 use crate::sys::proc::{self, Stat};
@@ -62,8 +62,15 @@ pub fn sample(summaries: &[Summary]) -> Sample {
         let mut usage = Usage::default();
         // Without a group for it, or in one of a kernel that does not count.
         if used.cpu.is_none() || used.memory.is_none() || used.blocks.is_none() || used.tasks.is_none() {
-            for stat in by_namespace.get(&namespace).into_iter().flatten() {
-                usage.add(stat);
+            if summary.config.sharing.dies_as_one() {
+                for stat in by_namespace.get(&namespace).into_iter().flatten() {
+                    usage.add(stat);
+                }
+            } else {
+                // Others are in its namespace, too.
+                for stat in strays::members(&summary.config, init.pid) {
+                    usage.add(&stat);
+                }
             }
         }
         usage.cpu = used.cpu.unwrap_or(usage.cpu);
@@ -83,8 +90,9 @@ pub fn processes(store: &Store, dir: &ContainerDir) -> Result<Vec<i32>> {
     let status = must_run(dir)?;
     let Status::Running(alive) = status else { return Ok(Vec::new()) };
     let init = alive.init.map_or(0, |init| init.pid);
-    let members = proc::members(&proc::all(), init);
-    event::note(store, &dir.config()?, "top", &[]);
+    let config = dir.config()?;
+    let members = strays::members(&config, init);
+    event::note(store, &config, "top", &[]);
     Ok(members.into_iter().map(|stat| stat.pid).collect())
 }
 

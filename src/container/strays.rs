@@ -10,11 +10,23 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::config::ContainerConfig;
+use crate::sys::proc::{self, Stat};
 use crate::sys::process;
 
 /// The source of the `/dev` of a container that shares its pid namespace.
 pub(super) fn mark(id: &str) -> String {
     format!("coracle-{id}")
+}
+
+/// Returns all processes of a running container, whose first one is `init`.
+pub(super) fn members(config: &ContainerConfig, init: i32) -> Vec<Stat> {
+    let all = proc::all();
+    if config.sharing.dies_as_one() {
+        return proc::members(&all, init);
+    }
+    let mark = format!(" {} ", mark(&config.id));
+    all.into_iter().filter(|stat| has_mark(stat.pid, &mark)).collect()
 }
 
 /// Kills every process of the container, and returns when none is left.
@@ -37,15 +49,10 @@ fn kill_once(mark: &str) -> bool {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // Those of strangers cannot be read.
-        let has_mark = || {
-            let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-            mounts.lines().any(|line| line.contains(mark))
-        };
-        if has_mark()
+        if has_mark(pid, mark)
             && let Ok(pidfd) = process::pidfd_open(pid)
             // The number may have passed on to another one meanwhile.
-            && has_mark()
+            && has_mark(pid, mark)
         {
             found = true;
             // It may have ended by itself.
@@ -53,6 +60,12 @@ fn kill_once(mark: &str) -> bool {
         }
     }
     found
+}
+
+/// Tells whether a process has the mark among its mounts. Those of strangers cannot be read.
+fn has_mark(pid: i32, mark: &str) -> bool {
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    mounts.lines().any(|line| line.contains(mark))
 }
 
 #[cfg(test)]

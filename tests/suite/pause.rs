@@ -9,6 +9,7 @@ use crate::support::{Sandbox, wait_until};
 pub(crate) const TESTS: &[Test] = tests![
     pause_stops_everything_and_unpause_goes_on,
     pause_holds_those_that_fork_all_the_time,
+    pause_spares_those_who_share_the_processes,
     what_cannot_be_paused_says_why,
     a_paused_container_can_be_stopped,
     a_paused_container_is_treated_as_such,
@@ -83,6 +84,30 @@ fn pause_holds_those_that_fork_all_the_time() {
         sandbox.run(["unpause", "cc"]).success();
     }
     sandbox.run(["rm", "-f", "cc"]).success();
+}
+
+fn pause_spares_those_who_share_the_processes() {
+    let sandbox = Sandbox::new().busybox();
+    let run = |name: &str, pid: &str| {
+        let words =
+            ["run", "-d", "--name", name, "--network", "none", "--pid", pid, "busybox", "sleep", "1000"];
+        sandbox.run(words).success();
+    };
+    sandbox.run(["run", "-d", "--name", "cc", "--network", "none", "busybox", "sleep", "1000"]).success();
+    run("dd", "host");
+    run("ee", "container:cc");
+    sandbox.run(["exec", "-d", "dd", "sleep", "1000"]).success();
+    for name in ["dd", "ee"] {
+        let expected = if name == "dd" { 2 } else { 1 };
+        wait_until("its processes are there", || {
+            sandbox.run(["top", name, "-o", "pid"]).success().lines().len() == expected + 1
+        });
+        sandbox.run(["pause", name]).success();
+    }
+    let states = ["dd", "ee", "cc"].map(|name| states(sandbox.pid_of(name)));
+    assert_eq!(states, ['T', 'T', 'S']);
+    sandbox.run(["unpause", "dd", "ee"]).success();
+    sandbox.run(["exec", "dd", "true"]).success();
 }
 
 fn what_cannot_be_paused_says_why() {

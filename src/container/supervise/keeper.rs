@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use crate::container::config::ContainerConfig;
 use crate::container::freeze::Frozen;
 use crate::container::limits::Kept;
+use crate::container::strays;
 use crate::runtime::cgroup::{self, Cgroup, Coming, Delegation, Driver, Instead};
 use crate::sys::{proc, process};
 
@@ -91,7 +92,13 @@ impl Keeper {
     fn plan(&mut self, config: &ContainerConfig) {
         let controllers = self.kept.cgroup.as_ref().map(Cgroup::controllers).unwrap_or_default();
         self.kept.instead = Instead::plan(&config.limits, controllers, &config.id);
-        self.watch = self.kept.instead.memory.map(Watch::new);
+        let instead = &mut self.kept.instead;
+        if instead.processes.is_some() && config.ulimits.iter().any(|limit| limit.name == "nproc") {
+            // It is the same limit of the kernel.
+            instead.processes = None;
+            instead.notes.push("--pids-limit: --ulimit nproc counts in its place".to_owned());
+        }
+        self.watch = instead.memory.map(Watch::new);
     }
 
     /// Sets the limits of a running container, whose first process is `init`, after they have changed.
@@ -123,10 +130,10 @@ impl Keeper {
             return Ok(());
         }
         let place = || {
-            let present = members(config, init);
+            // The first process alone: of the others, some may have ended before they are moved.
             let cgroup =
-                delegation.begin(&config.id, &config.cgroup_parent, &present)?.finish(&config.limits)?;
-            // Those that were made meanwhile. Who is in already has children who are.
+                delegation.begin(&config.id, &config.cgroup_parent, &[init])?.finish(&config.limits)?;
+            // Who is in has children who are, so the others become fewer.
             for _ in 0..100 {
                 let outside: Vec<i32> = members(config, init)
                     .into_iter()
@@ -135,7 +142,12 @@ impl Keeper {
                 if outside.is_empty() {
                     return anyhow::Ok(cgroup);
                 }
-                cgroup.add(&outside)?;
+                for pid in outside {
+                    match cgroup.add(&[pid]) {
+                        Err(error) if is_there(pid) => return Err(error),
+                        _ => {}
+                    }
+                }
             }
             anyhow::bail!("it makes processes faster than they can be moved")
         };
@@ -144,9 +156,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Stops all processes: by their control group, which is made if need be, else with signals.
+    /// Stops all processes: by their control group, which is made if need be and nothing else comes of it, else with
+    /// signals.
     pub(super) fn freeze(&mut self, config: &ContainerConfig, init: i32) -> Result<Frozen> {
         if self.kept.cgroup.is_none()
+            && cgroup::observe().driver.keeps_lifetime()
             && let Err(error) = self.place(config, init)
         {
             eprintln!("supervisor: {error:#}");
@@ -156,7 +170,7 @@ impl Keeper {
                 cgroup.freeze(true)?;
                 Ok(Frozen::Cgroup(cgroup.clone()))
             }
-            None => Frozen::freeze(init).context("stop the processes"),
+            None => Frozen::freeze(config, init).context("stop the processes"),
         }
     }
 
@@ -203,11 +217,7 @@ impl Keeper {
 
 /// Returns the processes of a container whose first one is `init`.
 fn members(config: &ContainerConfig, init: i32) -> Vec<i32> {
-    if config.sharing.dies_as_one() {
-        proc::members(&proc::all(), init).into_iter().map(|stat| stat.pid).collect()
-    } else {
-        proc::descendants(&[init])
-    }
+    strays::members(config, init).into_iter().map(|stat| stat.pid).collect()
 }
 
 fn is_there(pid: i32) -> bool {

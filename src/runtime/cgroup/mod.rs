@@ -102,6 +102,20 @@ impl Driver {
             Self::None => "none",
         }
     }
+
+    /// Tells whether this process lives as long in a group of this driver's as it does where it is. What the user's
+    /// systemd has ends with it: when the user logs out, unless he lingers.
+    pub fn keeps_lifetime(&self) -> bool {
+        let is_manager = |part: &std::ffi::OsStr| part.to_str().is_some_and(|part| part.starts_with("user@"));
+        let lingers = || {
+            let user = ["USER", "LOGNAME"].iter().find_map(std::env::var_os);
+            user.is_some_and(|user| Path::new("/var/lib/systemd/linger").join(user).exists())
+        };
+        match self {
+            Self::Systemd(_) => own_path().is_some_and(|path| path.iter().any(is_manager)) || lingers(),
+            Self::Direct(_) | Self::None => true,
+        }
+    }
 }
 
 /// The group of a running container.

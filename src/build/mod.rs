@@ -10,9 +10,13 @@
 //! upkeep       what the cache holds, and its removal
 //! ```
 
+pub mod dockerfile;
 pub mod event;
+pub mod git;
 pub mod graph;
 pub mod ignore;
+pub mod lint;
+pub mod plan;
 pub mod solve;
 pub mod upkeep;
 

@@ -109,6 +109,7 @@ fn of_container(config: &ContainerConfig, below: &Defaults) -> Defaults {
     let volumes: BTreeMap<_, _> =
         config.image_volumes.iter().cloned().chain(anonymous).map(|path| (path, empty())).collect();
     Defaults {
+        args_escaped: false,
         user: config.process.user.clone(),
         exposed_ports: config.exposed_ports.iter().map(|port| (port.clone(), empty())).collect(),
         env: config.process.env.clone(),

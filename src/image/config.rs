@@ -66,6 +66,9 @@ pub struct Defaults {
     /// What is run, or the arguments of the entry point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
+    /// Whether `cmd` is one text already escaped, which only Windows asks; BuildKit says so of every `CMD`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub args_escaped: bool,
     /// How the container's health is found out; `None` where the image says nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Value>,

@@ -10,7 +10,10 @@
 
 mod access;
 mod attach;
+mod bake;
+mod build;
 mod builder_prune;
+mod buildx;
 mod check;
 mod commit;
 mod compose;

@@ -62,11 +62,20 @@ pub(super) const GROUPS: &[Group] = &[
 
 /// The commands that help names first, in this order.
 pub(super) const COMMON: &[&str] =
-    &["run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version", "info"];
+    &["run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info"];
 
 /// Every command.
 pub(super) const COMMANDS: &[&Spec] = &[
     &super::attach::SPEC,
+    &super::bake::SPEC,
+    &super::build::SPEC,
+    &super::buildx::CREATE,
+    &super::buildx::INSPECT,
+    &super::buildx::LS,
+    &super::buildx::RM,
+    &super::buildx::STOP,
+    &super::buildx::USE,
+    &super::buildx::VERSION,
     &super::check::SPEC,
     &super::commit::SPEC,
     &super::compose::config::SPEC,

@@ -23,6 +23,7 @@ mod device;
 mod df;
 mod diff;
 mod dns;
+mod dockerfile;
 mod events;
 mod exec;
 mod faults;
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
         ("ports", ports::TESTS),
         ("outside", outside::TESTS),
         ("dns", dns::TESTS),
+        ("dockerfile", dockerfile::TESTS),
         ("udp", udp::TESTS),
         ("pasta", pasta::TESTS),
         ("volumes", volumes::TESTS),

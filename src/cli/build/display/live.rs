@@ -28,7 +28,7 @@ enum Tone {
 
 impl Live {
     /// Returns what draws the present state over the last one.
-    pub(super) fn draw(&mut self, vertices: &[Vertex], begun: SystemTime, over: bool) -> String {
+    pub(super) fn draw(&mut self, vertices: &[Vertex], begun: SystemTime, hide: bool, over: bool) -> String {
         let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok();
         // A terminal that does not say how large it is says nothing.
         let told =
@@ -39,7 +39,8 @@ impl Live {
         if self.drawn > 0 {
             let _ = write!(out, "\x1b[{}A", self.drawn);
         }
-        out.push_str("\x1b[?25l\r");
+        // The cursor is hidden only while somebody is there to show it again.
+        out.push_str(if hide { "\x1b[?25l\r" } else { "\r" });
         let lines = frame(vertices, begun, SystemTime::now(), over, width, height);
         let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         for (tone, line) in &lines {

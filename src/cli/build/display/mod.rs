@@ -90,6 +90,8 @@ struct State {
     live: live::Live,
     /// The number of the next step that is none of the graph's.
     next: usize,
+    /// Whether a thread draws.
+    ticking: bool,
     over: bool,
 }
 
@@ -112,6 +114,7 @@ impl Display {
             plain: plain::Plain::default(),
             live: live::Live::default(),
             next: usize::MAX,
+            ticking: false,
             over: false,
         }))
     }
@@ -166,6 +169,7 @@ impl Display {
     /// Has the live view drawn until it is told to stop.
     pub(super) fn tick(self: Arc<Self>) -> Ticking {
         let over = Arc::new(AtomicBool::new(false));
+        self.state().ticking = true;
         let thread = (self.state().mode == Mode::Live).then(|| {
             let (display, over) = (self.clone(), over.clone());
             std::thread::spawn(move || {
@@ -235,6 +239,16 @@ impl Ticking {
     }
 }
 
+impl Drop for Display {
+    /// Leaves the last state on the terminal where there was nothing to build.
+    fn drop(&mut self) {
+        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut state.over, true) && !state.vertices.is_empty() {
+            state.draw();
+        }
+    }
+}
+
 impl Drop for Ticking {
     fn drop(&mut self) {
         self.halt();
@@ -259,13 +273,14 @@ impl State {
                 write(&text);
             }
             Mode::Json => write(&json::line(&self.vertices[at], &event)),
+            Mode::Live if !self.ticking => self.draw(),
             Mode::Live | Mode::Quiet => {}
         }
     }
 
     fn draw(&mut self) {
         if self.mode == Mode::Live {
-            let text = self.live.draw(&self.vertices, self.begun, self.over);
+            let text = self.live.draw(&self.vertices, self.begun, self.ticking, self.over);
             write(&text);
         }
     }

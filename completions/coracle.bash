@@ -169,6 +169,9 @@ _coracle() {
             coracle__subcmd__builder,build)
                 cmd="coracle__subcmd__builder__subcmd__build"
                 ;;
+            coracle__subcmd__builder,prune)
+                cmd="coracle__subcmd__builder__subcmd__prune"
+                ;;
             coracle__subcmd__buildx,b)
                 cmd="coracle__subcmd__buildx__subcmd__build"
                 ;;
@@ -181,6 +184,9 @@ _coracle() {
             coracle__subcmd__buildx,create)
                 cmd="coracle__subcmd__buildx__subcmd__create"
                 ;;
+            coracle__subcmd__buildx,du)
+                cmd="coracle__subcmd__buildx__subcmd__du"
+                ;;
             coracle__subcmd__buildx,imagetools)
                 cmd="coracle__subcmd__buildx__subcmd__imagetools"
                 ;;
@@ -189,6 +195,9 @@ _coracle() {
                 ;;
             coracle__subcmd__buildx,ls)
                 cmd="coracle__subcmd__buildx__subcmd__ls"
+                ;;
+            coracle__subcmd__buildx,prune)
+                cmd="coracle__subcmd__buildx__subcmd__prune"
                 ;;
             coracle__subcmd__buildx,rm)
                 cmd="coracle__subcmd__buildx__subcmd__rm"
@@ -467,7 +476,7 @@ _coracle() {
 
     case "${cmd}" in
         coracle)
-            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach builder build commit compose cp context create diff events exec export history images buildx import info inspect kill load login logout logs network pause unpause port manifest ps pull push rename restart rm rmi run search save start stats stop system image tag top update version volume container wait"
+            opts="-c -D -H -l -v --config --context --debug --host --log-level --version attach build commit compose cp context create diff events exec export history images import info inspect kill load login logout logs builder buildx network pause unpause port manifest ps pull push rename restart rm rmi run search save start stats stop system image tag top update version volume container wait"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -697,7 +706,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__builder)
-            opts="build"
+            opts="build prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -876,8 +885,42 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__builder__subcmd__prune)
+            opts="-a -f --all --builder --filter --force --max-used-space --reserved-space --keep-storage --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --builder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-used-space)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reserved-space)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__buildx)
-            opts="bake build b create inspect ls rm stop use version imagetools"
+            opts="bake build b create inspect ls rm stop use version imagetools prune du"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1140,6 +1183,24 @@ _coracle() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        coracle__subcmd__buildx__subcmd__du)
+            opts="--builder --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --builder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         coracle__subcmd__buildx__subcmd__imagetools)
             opts="create inspect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1239,6 +1300,40 @@ _coracle() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__buildx__subcmd__prune)
+            opts="-a -f --all --builder --filter --force --max-used-space --reserved-space --keep-storage --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --builder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-used-space)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reserved-space)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -31,7 +31,6 @@ complete -c coracle -n "__fish_coracle_needs_command" -s l -l log-level -d '"deb
 complete -c coracle -n "__fish_coracle_needs_command" -s D -l debug -d 'Say on standard error what is being done'
 complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print version information and quit'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
-complete -c coracle -n "__fish_coracle_needs_command" -f -a "builder" -d 'Manage builds'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "build" -d 'Start a build'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "commit" -d 'Create a new image from a container\'s changes'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "compose" -d 'Define and run multi-container applications'
@@ -44,7 +43,6 @@ complete -c coracle -n "__fish_coracle_needs_command" -f -a "exec" -d 'Execute a
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "export" -d 'Export a container\'s filesystem as a tar archive'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "history" -d 'Show the history of an image'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "images" -d 'List images'
-complete -c coracle -n "__fish_coracle_needs_command" -f -a "buildx" -d 'Work on images of several platforms'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "import" -d 'Import the contents from a tarball to create a filesystem image'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "info" -d 'Display system-wide information'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "inspect" -d 'Return low-level information on Docker objects'
@@ -53,6 +51,8 @@ complete -c coracle -n "__fish_coracle_needs_command" -f -a "load" -d 'Load an i
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "login" -d 'Authenticate to a registry'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "logout" -d 'Log out from a registry'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "logs" -d 'Fetch the logs of a container'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "builder" -d 'Manage builds'
+complete -c coracle -n "__fish_coracle_needs_command" -f -a "buildx" -d 'Work on images of several platforms'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "network" -d 'Manage networks'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "pause" -d 'Pause all processes within one or more containers'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "unpause" -d 'Unpause all processes within one or more containers'
@@ -84,50 +84,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand attach" -l detach-keys -
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l no-stdin -d 'Do not attach STDIN'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from build" -f -a "build" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l build-arg -d 'Set build-time variables' -r
@@ -381,17 +337,90 @@ complete -c coracle -n "__fish_coracle_using_subcommand images" -l digests -d 'S
 complete -c coracle -n "__fish_coracle_using_subcommand images" -l no-trunc -d 'Do not cut columns short'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -s q -l quiet -d 'Only show image IDs'
 complete -c coracle -n "__fish_coracle_using_subcommand images" -l tree -d 'List images as a tree, with their platforms'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "bake" -d 'Build from a file'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "build" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "b" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "create" -d 'Create a new builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "inspect" -d 'Inspect current builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "ls" -d 'List builder instances'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "rm" -d 'Remove one or more builder instances'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "stop" -d 'Stop builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "use" -d 'Set the current builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "version" -d 'Show buildx version information'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools" -f -a "imagetools" -d 'Commands to work on images in registry'
+complete -c coracle -n "__fish_coracle_using_subcommand import" -s c -l change -d 'Apply a Dockerfile instruction to the image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand import" -s m -l message -d 'Remark for the image\'s history' -r
+complete -c coracle -n "__fish_coracle_using_subcommand import" -l platform -d 'Platform of the image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand info" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand inspect" -l type -d 'Only inspect objects of this type: container, image, network or volume' -r
+complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s s -l size -d 'Count how much disk a container takes'
+complete -c coracle -n "__fish_coracle_using_subcommand kill" -s s -l signal -d 'Signal to send to the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
+complete -c coracle -n "__fish_coracle_using_subcommand load" -l platform -d 'Platform of the image, where it has several' -r
+complete -c coracle -n "__fish_coracle_using_subcommand load" -s q -l quiet -d 'Suppress the progress'
+complete -c coracle -n "__fish_coracle_using_subcommand login" -s p -l password -d 'Password or access token' -r
+complete -c coracle -n "__fish_coracle_using_subcommand login" -s u -l username -d 'Username' -r
+complete -c coracle -n "__fish_coracle_using_subcommand login" -l password-stdin -d 'Take the password or access token from stdin'
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -l since -d 'Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -s n -l tail -d 'Number of lines to show from the end' -r
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -l until -d 'Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Show what else is known of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
+complete -c coracle -n "__fish_coracle_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from build prune" -f -a "build" -d 'Start a build'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from build prune" -f -a "prune" -d 'Remove build cache'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-arg -d 'Set build-time variables' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l builder -d 'Override the configured builder instance' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l iidfile -d 'Write the image ID to a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l label -d 'Set metadata for an image' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l metadata-file -d 'Write build result metadata to a file' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache-filter -d 'Do not cache specified stages' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l platform -d 'Set target platform for build' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l shm-size -d 'Shared memory size for build containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s m -l memory -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l memory-swap -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-period -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l security-opt -d 'Nothing, as with BuildKit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l check -d 'Shorthand for "--call=check"'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l load -d 'Shorthand for "--output=type=docker"'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache -d 'Do not use cache when building the image'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l pull -d 'Always attempt to pull all referenced images'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l push -d 'Shorthand for "--output=type=registry"'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l squash -d 'Squash newly built layers into a single new layer'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l compress -d 'Nothing: layers are stored unpacked'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l builder -d 'The builder; there is one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l keep-storage -l max-used-space -l reserved-space -d 'Amount of disk space to keep for the cache' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused build cache, not just what no image has'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l verbose -d 'Accepted; every removed entry is listed'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "bake" -d 'Build from a file'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "build" -d 'Start a build'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "b" -d 'Start a build'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "create" -d 'Create a new builder instance'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "inspect" -d 'Inspect current builder instance'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "ls" -d 'List builder instances'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "rm" -d 'Remove one or more builder instances'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "stop" -d 'Stop builder instance'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "use" -d 'Set the current builder instance'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "version" -d 'Show buildx version information'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "imagetools" -d 'Commands to work on images in registry'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "prune" -d 'Remove build cache'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "du" -d 'Disk usage'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l allow -d 'Allow build to access specified resources' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l builder -d 'Override the configured builder instance' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -s f -l file -d 'Build definition file' -r
@@ -511,26 +540,14 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from use" -l global -d 'Builder persists context changes'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from imagetools" -f -a "create" -d 'Create a new image based on source images'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from imagetools" -f -a "inspect" -d 'Show details of an image in the registry'
-complete -c coracle -n "__fish_coracle_using_subcommand import" -s c -l change -d 'Apply a Dockerfile instruction to the image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand import" -s m -l message -d 'Remark for the image\'s history' -r
-complete -c coracle -n "__fish_coracle_using_subcommand import" -l platform -d 'Platform of the image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand info" -s f -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s f -l format -d 'Format of the output: json, or a Go template' -r
-complete -c coracle -n "__fish_coracle_using_subcommand inspect" -l type -d 'Only inspect objects of this type: container, image, network or volume' -r
-complete -c coracle -n "__fish_coracle_using_subcommand inspect" -s s -l size -d 'Count how much disk a container takes'
-complete -c coracle -n "__fish_coracle_using_subcommand kill" -s s -l signal -d 'Signal to send to the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand load" -s i -l input -d 'Read from this archive or OCI layout directory, instead of STDIN' -r
-complete -c coracle -n "__fish_coracle_using_subcommand load" -l platform -d 'Platform of the image, where it has several' -r
-complete -c coracle -n "__fish_coracle_using_subcommand load" -s q -l quiet -d 'Suppress the progress'
-complete -c coracle -n "__fish_coracle_using_subcommand login" -s p -l password -d 'Password or access token' -r
-complete -c coracle -n "__fish_coracle_using_subcommand login" -s u -l username -d 'Username' -r
-complete -c coracle -n "__fish_coracle_using_subcommand login" -l password-stdin -d 'Take the password or access token from stdin'
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -l since -d 'Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -s n -l tail -d 'Number of lines to show from the end' -r
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -l until -d 'Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Show what else is known of each line'
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
-complete -c coracle -n "__fish_coracle_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l builder -d 'The builder; there is one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l keep-storage -l max-used-space -l reserved-space -d 'Amount of disk space to keep for the cache' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused build cache, not just what no image has'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l verbose -d 'Accepted; every removed entry is listed'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from du" -l builder -d 'Override the configured builder instance' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from du" -l verbose -d 'Provide a more verbose output'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "inspect" -d 'Display detailed information on one or more networks'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "connect" -d 'Connect a container to a network'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "disconnect" -d 'Disconnect a container from a network'

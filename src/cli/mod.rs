@@ -24,6 +24,7 @@ mod create;
 mod destination;
 mod df;
 mod diff;
+mod du;
 mod events;
 mod exec;
 mod export;

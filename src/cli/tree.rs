@@ -113,6 +113,7 @@ pub(super) const COMMANDS: &[&Spec] = &[
     &super::login::LOGOUT,
     &super::logs::SPEC,
     &super::builder_prune::SPEC,
+    &super::du::SPEC,
     &super::prune::IMAGE,
     &super::inspect::NETWORK,
     &super::network::connect::SPEC,

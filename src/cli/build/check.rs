@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::context::Place;
 use super::display::{Display, Mode};
+use super::images::Images;
 use super::planned;
 use super::request::Request;
 use crate::build::dockerfile::{Dockerfile, excerpt};
@@ -17,7 +18,8 @@ use crate::cli::session::Session;
 pub(super) fn run(request: &Request, place: &Place, session: &Session) -> Result<u8> {
     let lint = Lint::default();
     let display = Arc::new(Display::new(Mode::Quiet));
-    let planned = planned(request, place, session, &display, &lint);
+    let images = Images::new(session, request.pull, display)?;
+    let planned = planned(request, place, &images, &lint);
     let warnings = lint.warnings();
     if planned.is_ok() || !warnings.is_empty() {
         Session::print(&text(&warnings, place))?;

@@ -89,6 +89,17 @@ impl Images {
         Ok(Resolved { base, config: found.config, manifest })
     }
 
+    /// Finds images that may say what they were made from; one that is nowhere to be had spares nothing.
+    pub(super) fn caches(&self, names: &[Reference]) -> Vec<Digest> {
+        let find = |name: &Reference| {
+            let step = self.display.begin(&format!("importing cache manifest from {name}"));
+            let found = self.find(name, &Platform::host());
+            self.display.end(step, found.as_ref().err().map(|error| format!("{error:#}")));
+            found.ok().map(|found| found.base.id)
+        };
+        names.iter().filter_map(find).collect()
+    }
+
     /// Finds an image by its id.
     pub(super) fn by_id(&self, id: &str) -> Result<Resolved> {
         let session = self.session();

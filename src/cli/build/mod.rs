@@ -110,7 +110,9 @@ fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
     let display = Arc::new(Display::new(request.progress));
     display.definition(&place);
     let lint = Lint::default();
-    let planned = planned(request, &place, session, &display, &lint)?;
+    let images = Images::new(session, request.pull, display.clone())?;
+    let planned = planned(request, &place, &images, &lint)?;
+    let cache_images = images.caches(&request.cache_images);
     let identity = Session::identity()?;
     let (_ancestor, mapping) = enter(session).map_err(|error| failed("failed to solve: ", &error))?;
     let inputs = Inputs {
@@ -123,7 +125,7 @@ fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
         keep: request.keep,
         stop: stop::on_signals(),
     };
-    let exports = request.exports(planned.epoch)?;
+    let exports = request.exports(planned.epoch, cache_images)?;
     let ticking = display.clone().tick();
     let report = display.clone().report();
     let built = solve(store, &identity, &planned.graph, &inputs, &exports, &report);
@@ -149,18 +151,11 @@ fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
 }
 
 /// Plans a build.
-fn planned(
-    request: &Request,
-    place: &Place,
-    session: &Session,
-    display: &Arc<Display>,
-    lint: &Lint,
-) -> Result<plan::Plan> {
-    let images = Images::new(session, request.pull, display.clone())?;
+fn planned(request: &Request, place: &Place, images: &Images, lint: &Lint) -> Result<plan::Plan> {
     let ignore = Ignore::new(&place.ignore).map_err(|error| {
         coded(1, format!("ERROR: failed to solve: failed to parse .dockerignore: {error}"))
     })?;
-    let contexts = request.contexts(&images)?;
+    let contexts = request.contexts(images)?;
     plan(&plan::Request {
         source: &place.dockerfile,
         target: request.target.as_deref(),

@@ -18,7 +18,7 @@ use crate::build::plan::{Fresh, Named};
 use crate::build::solve::{Context, Exports, Ulimit};
 use crate::cli::request::add_proxies;
 use crate::cli::session::Session;
-use crate::oci::{Platform, Reference};
+use crate::oci::{Digest, Platform, Reference};
 
 /// What a build is asked for.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(super) struct Request {
     destinations: Destinations,
     squash: bool,
     cache_from: Vec<PathBuf>,
+    /// Images that may say what they were made from.
+    pub(super) cache_images: Vec<Reference>,
     cache_to: Vec<PathBuf>,
     inline_cache: bool,
 }
@@ -95,16 +97,23 @@ impl Request {
             match cache(text, &["dest", "dst"])? {
                 Cache::Local(path) => cache_to.push(path),
                 Cache::Inline => inline_cache = true,
-                Cache::Registry => bail!(
+                Cache::Registry(_) => bail!(
                     "ERROR: cache export to a registry is not there: use type=inline with --push, or type=local,dest=DIR"
                 ),
             }
         }
-        let mut cache_from = Vec::new();
+        let (mut cache_from, mut cache_images) = (Vec::new(), Vec::new());
         for text in &args.cache_from {
-            // What a registry has of the cache is in the images themselves: they are found by their layers.
-            if let Cache::Local(path) = cache(text, &["src", "source"])? {
-                cache_from.push(path);
+            match cache(text, &["src", "source"])? {
+                Cache::Local(path) => cache_from.push(path),
+                Cache::Registry(name) => {
+                    let reference = Reference::parse(&name)
+                        .with_context(|| format!("ERROR: invalid cache reference {name:?}"))?;
+                    cache_images.push(reference.with_default_tag());
+                }
+                Cache::Inline => {
+                    bail!("ERROR: inline cache importer requires an image: name it as type=registry,ref=NAME")
+                }
             }
         }
         let truth = |name: &str| arguments.get(name).is_some_and(|value| value == "1" || value == "true");
@@ -149,6 +158,7 @@ impl Request {
             squash: args.squash,
             inline_cache: inline_cache || truth("BUILDKIT_INLINE_CACHE"),
             cache_from,
+            cache_images,
             cache_to,
             destinations,
             arguments,
@@ -202,7 +212,7 @@ impl Request {
     }
 
     /// Returns where results go; opens the files.
-    pub(super) fn exports(&self, epoch: Option<i64>) -> Result<Exports> {
+    pub(super) fn exports(&self, epoch: Option<i64>, cache_images: Vec<Digest>) -> Result<Exports> {
         Ok(Exports {
             image: self.destinations.image,
             names: self.names.clone(),
@@ -213,6 +223,7 @@ impl Request {
             rewrite_timestamp: self.destinations.rewrite_timestamp,
             cache_to: self.cache_to.clone(),
             cache_from: self.cache_from.clone(),
+            cache_images,
             inline_cache: self.inline_cache,
         })
     }
@@ -227,13 +238,14 @@ impl Request {
 enum Cache {
     Local(PathBuf),
     Inline,
-    Registry,
+    /// An image of this name.
+    Registry(String),
 }
 
 fn cache(text: &str, keys: &[&str]) -> Result<Cache> {
     let fields = Fields::parse(text)?;
-    if fields.word().is_some() {
-        return Ok(Cache::Registry);
+    if let Some(name) = fields.word() {
+        return Ok(Cache::Registry(name.to_owned()));
     }
     match fields.get("type") {
         Some("local") => match fields.any(keys) {
@@ -241,7 +253,10 @@ fn cache(text: &str, keys: &[&str]) -> Result<Cache> {
             None => bail!("ERROR: {} is required for the local cache in {text:?}", keys[0]),
         },
         Some("inline") => Ok(Cache::Inline),
-        Some("registry") => Ok(Cache::Registry),
+        Some("registry") => match fields.get("ref") {
+            Some(name) => Ok(Cache::Registry(name.to_owned())),
+            None => bail!("ERROR: registry cache requires ref in {text:?}"),
+        },
         Some(other) => bail!("ERROR: failed to solve: unknown cache type: {other:?}"),
         None => bail!("ERROR: type required form> {text:?}"),
     }

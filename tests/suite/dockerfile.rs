@@ -106,7 +106,7 @@ fn refuses_what_buildkit_refuses() {
         .run(["build", "-f", "/not/there", &directory])
         .code(1)
         .stderr_contains("failed to read dockerfile: open there: no such file or directory");
-    sandbox.run(["build"]).code(1).stderr_contains("'coracle buildx build' requires 1 argument");
+    sandbox.run(["build"]).code(1).stderr_contains("'coracle build' requires 1 argument");
     sandbox.run(["build", "--target=x", &directory]).code(1);
     sandbox.run(["build", "-t", "UPPER", &directory]).code(1).stderr_contains("invalid tag \"UPPER\"");
 }

@@ -16,7 +16,7 @@ use crate::build::git;
 use crate::build::graph::{Network, Source};
 use crate::build::plan::{Fresh, Named};
 use crate::build::solve::{Context, Exports, Ulimit};
-use crate::cli::request::add_proxies;
+use crate::cli::request::{add_proxies, daemon_host};
 use crate::cli::session::Session;
 use crate::oci::{Digest, Platform, Reference};
 
@@ -70,7 +70,7 @@ impl Request {
         let mut arguments: BTreeMap<String, String> =
             args.build_arg.iter().filter_map(|text| variable(text)).collect();
         let mut lines: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        add_proxies(&mut lines, &session.docker_config()?);
+        add_proxies(&mut lines, &session.docker_config()?, &daemon_host());
         arguments.extend(lines.iter().filter_map(|line| variable(line)));
         let platforms = match args.platform.as_slice() {
             [] => session.settings()?.platform.iter().cloned().collect(),

@@ -27,7 +27,7 @@ use network::NetworkFlags;
 pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
 use sharing::SharingFlags;
 pub(super) use value::{detach_keys, parse_bytes, parse_extra_host, parse_ulimit, restart as restart_policy};
-pub(super) use variables::{add_proxies, environment, parse_env};
+pub(super) use variables::{add_proxies, daemon_host, environment, parse_env};
 
 /// What `run` and `create` have in common.
 #[derive(Debug, Args)]

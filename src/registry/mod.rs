@@ -35,8 +35,10 @@ mod login;
 mod patience;
 mod proxy;
 mod resolve;
+mod tls;
 mod transport;
 mod upload;
+mod validity;
 
 pub use access::{Access, Certificates, ClientPair, Credentials, Mirror, ParseMirrorError, Patience};
 pub use blob::Blob;

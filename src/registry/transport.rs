@@ -6,17 +6,17 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::http::{self, HeaderMap, HeaderName, Method, Response, Uri, header};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
 use ureq::{Agent, Body, SendBody};
 
-use super::access::{Access, Certificates, ClientPair};
+use super::access::{Access, Certificates};
 use super::error::{Answer, Error, Fault, clean};
 use super::resolve::{NoSuchHost, Resolver};
+use super::tls::{Belief, Wrap};
 
 /// The longest body of an error or a redirect that is read.
 const SMALL_BODY: u64 = 64 << 10;
@@ -244,24 +244,18 @@ impl Transport {
         let proxy = proxy.map(proxy_of).transpose()?;
         // A proxy that is itself reached over TLS needs the certificates even for plain requests.
         let over_tls = proxy.as_ref().is_some_and(|p| p.protocol() == ureq::ProxyProtocol::Https);
-        let roots = match trust {
-            Trust::Roots => roots(own.map_or(&[], |own| &own.authorities))?,
-            Trust::None if over_tls => roots(&[])?,
-            Trust::None | Trust::Any => RootCerts::WebPki,
+        let belief = match trust {
+            Trust::Roots => Belief::Authorities(own.map_or(&[], |own| &own.authorities)),
+            Trust::None if over_tls => Belief::Authorities(&[]),
+            Trust::None | Trust::Any => Belief::Anybody,
         };
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(roots)
-            .client_cert(own.and_then(|own| own.client.as_ref()).map(client).transpose()?)
-            .disable_verification(trust == Trust::Any)
-            .build();
+        let wrap = Wrap::new(belief, own.and_then(|own| own.client.as_ref()))?;
         let patience = &access.patience;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy)
-            .tls_config(tls)
             .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(patience.connect))
             .timeout_connect(Some(patience.connect))
@@ -270,7 +264,8 @@ impl Transport {
             .max_idle_connections(16)
             .max_idle_connections_per_host(16)
             .build();
-        Ok(Agent::with_parts(config, DefaultConnector::new(), self.resolver.clone()))
+        let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(wrap);
+        Ok(Agent::with_parts(config, connector, self.resolver.clone()))
     }
 }
 
@@ -283,37 +278,6 @@ fn proxy_of(url: &str) -> Result<ureq::Proxy, Error> {
         },
         Err(_) => Err(Error::Protocol("invalid address of a proxy in the environment".to_owned())),
     }
-}
-
-/// Returns the machine's own root certificates, or Mozilla's where it has none, and `more`, which are in PEM.
-fn roots(more: &[Vec<u8>]) -> Result<RootCerts, Error> {
-    let found = rustls_native_certs::load_native_certs().certs;
-    if found.is_empty() && more.is_empty() {
-        return Ok(RootCerts::WebPki);
-    }
-    let mut all: Vec<_> = found.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    for pem in more {
-        all.extend(certificates(pem)?);
-    }
-    Ok(RootCerts::new_with_certs(&all))
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, Error> {
-    let wrong = |error: ureq::Error| Error::Protocol(format!("read a certificate of certs.d: {error}"));
-    let mut found = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(wrong)? {
-            found.push(certificate);
-        }
-    }
-    Ok(found)
-}
-
-fn client(pair: &ClientPair) -> Result<ClientCert, Error> {
-    let chain = certificates(&pair.certificate)?;
-    let key = PrivateKey::from_pem(&pair.key)
-        .map_err(|error| Error::Protocol(format!("read a key of certs.d: {error}")))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 impl Reply {
@@ -407,7 +371,6 @@ pub(super) fn join(base: &Uri, location: &str) -> String {
 pub(super) fn explain(error: &ureq::Error, stall: &Duration) -> (Fault, String) {
     match error {
         ureq::Error::Io(error) => explain_io(error),
-        ureq::Error::Rustls(error) => (Fault::Tls, explain_tls(error)),
         ureq::Error::Tls(text) => (Fault::Tls, format!("tls: {text}")),
         ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
             (Fault::Refused, "dial tcp: i/o timeout".to_owned())
@@ -443,6 +406,12 @@ fn explain_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             "http: server gave HTTP response to HTTPS client".to_owned()
+        }
+        // A self-signed certificate that nobody has said to be believed is an authority as a rule.
+        rustls::Error::InvalidCertificate(CertificateError::Other(reason))
+            if reason.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            explain_tls(&CertificateError::UnknownIssuer.into())
         }
         rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,

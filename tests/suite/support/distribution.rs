@@ -46,6 +46,26 @@ impl Distribution {
         Self::configured(dir, &tls, "")
     }
 
+    /// Starts one that speaks TLS with a certificate that it has signed itself, which names `subject`. Returns the
+    /// certificate's path, too.
+    pub(crate) fn self_signed(subject: &str) -> (Self, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        openssl(
+            dir.path(),
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=registry \
+                 -addext subjectAltName=IP:{subject} -keyout own.key -out own.crt"
+            ),
+        );
+        let certificate = dir.path().join("own.crt");
+        let tls = format!(
+            ", tls: {{ certificate: {}, key: {} }}",
+            certificate.display(),
+            dir.path().join("own.key").display()
+        );
+        (Self::configured(dir, &tls, ""), certificate)
+    }
+
     fn configured(dir: tempfile::TempDir, tls: &str, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");

@@ -31,7 +31,6 @@ complete -c coracle -n "__fish_coracle_needs_command" -s l -l log-level -d '"deb
 complete -c coracle -n "__fish_coracle_needs_command" -s D -l debug -d 'Say on standard error what is being done'
 complete -c coracle -n "__fish_coracle_needs_command" -s v -l version -d 'Print version information and quit'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "attach" -d 'Attach local standard input, output, and error streams to a running container'
-complete -c coracle -n "__fish_coracle_needs_command" -f -a "build" -d 'Start a build'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "commit" -d 'Create a new image from a container\'s changes'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "compose" -d 'Define and run multi-container applications'
 complete -c coracle -n "__fish_coracle_needs_command" -f -a "cp" -d 'Copy files/folders between a container and the local filesystem'
@@ -84,70 +83,55 @@ complete -c coracle -n "__fish_coracle_using_subcommand attach" -l detach-keys -
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand attach" -l no-stdin -d 'Do not attach STDIN'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s a -l author -d 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s c -l change -d 'Apply Dockerfile instruction to the created image' -r
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s m -l message -d 'Commit message' -r
 complete -c coracle -n "__fish_coracle_using_subcommand commit" -s p -l pause -d 'Pause container during commit' -r -f -a "true\t''
 false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l ansi -d 'When to colour ("never", "always", "auto")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l env-file -d 'Read variables from this file in place of .env' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s f -l file -d 'Compose configuration files' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l parallel -d 'How much is done at once, -1 for no limit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l profile -d 'Specify a profile to enable' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l progress -d 'How progress is shown (auto, tty, plain, json, quiet)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l project-directory -d 'What relative paths are relative to (default: the directory of the first file)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s p -l project-name -d 'Project name' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l workdir -d 'The old name of --project-directory' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l compatibility -d 'Accepted; names are those of Compose v2'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l dry-run -d 'Say what would be done, and do nothing'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -l verbose -d 'Show more output'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -s v -l version -d 'Show the Compose version'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "config" -d 'Parse, resolve and render compose file in canonical format'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "convert" -d 'Parse, resolve and render compose file in canonical format'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert version" -f -a "version" -d 'Show the Docker Compose version information'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l ansi -d 'When to colour ("never", "always", "auto")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l env-file -d 'Read variables from this file in place of .env' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -s f -l file -d 'Compose configuration files' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l parallel -d 'How much is done at once, -1 for no limit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l profile -d 'Specify a profile to enable' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l progress -d 'How progress is shown (auto, tty, plain, json, quiet)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l project-directory -d 'What relative paths are relative to (default: the directory of the first file)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -s p -l project-name -d 'Project name' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l workdir -d 'The old name of --project-directory' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l compatibility -d 'Accepted; names are those of Compose v2'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -l verbose -d 'Show more output'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -s v -l version -d 'Show the Compose version'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "config" -d 'Parse, resolve and render compose file in canonical format'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "convert" -d 'Parse, resolve and render compose file in canonical format'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "kill" -d 'Force stop service containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "pause" -d 'Pause services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "restart" -d 'Restart service containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "rm" -d 'Removes stopped service containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "down" -d 'Stop and remove containers, networks'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "start" -d 'Start services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "stop" -d 'Stop services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "unpause" -d 'Unpause services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "logs" -d 'View output from containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "attach" -d 'Attach local standard input, output, and error streams to a service\'s running container'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "cp" -d 'Copy files/folders between a service container and the local filesystem'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "events" -d 'Receive real time events from containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "exec" -d 'Execute a command in a running container'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "port" -d 'Print the public port for a port binding'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "push" -d 'Push service images'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "stats" -d 'Display a live stream of container(s) resource usage statistics'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "top" -d 'Display the running processes'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "volumes" -d 'List volumes'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "wait" -d 'Block until containers of all (or specified) services stop.'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "images" -d 'List images used by the created containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "ls" -d 'List running compose projects'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "ps" -d 'List containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "build" -d 'Build or rebuild services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "pull" -d 'Pull service images'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "run" -d 'Run a one-off command on a service'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "create" -d 'Creates containers for a service'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "scale" -d 'Scale services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "up" -d 'Create and start containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and not __fish_seen_subcommand_from config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version" -f -a "version" -d 'Show the Docker Compose version information'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l format -d 'Format the output ("yaml" or "json")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l hash -d 'Print the hash of a service\'s configuration, one a line ("*" for all)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -s o -l output -d 'Write to a file' -r
@@ -182,6 +166,167 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l variables -d 'Print the variables that the files use'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l volumes -d 'Print the names of the volumes, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -s s -l signal -d 'Signal to send' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l remove-orphans -d 'Accepted; containers of services that are gone are left to down'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pause" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from restart" -s t -l timeout -d 'Seconds that containers have to stop' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from restart" -l no-deps -d 'Accepted; only the services that are named are restarted'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from restart" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from rm" -s f -l force -d 'Do not ask'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from rm" -s s -l stop -d 'Stop the containers first'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from rm" -s v -l volumes -d 'Remove their unnamed volumes, too'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from rm" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from down" -l rmi -d 'Remove images used by services ("local": those without a name of their own, "all")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from down" -s t -l timeout -d 'Seconds that containers have to stop' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from down" -l remove-orphans -d 'Remove containers of services that the files do not define'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from down" -s v -l volumes -d 'Remove the volumes of the project, and unnamed ones of its containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from down" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from start" -l wait-timeout -d 'Seconds to wait at most' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from start" -l wait -d 'Wait until services run or are healthy'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from start" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stop" -s t -l timeout -d 'Seconds that containers have to stop' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stop" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from unpause" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l index -d 'Which of a service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l since -d 'Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -s n -l tail -d 'Number of lines to show from the end of each container\'s' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l until -d 'Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on until the containers end'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l no-color -d 'Print in one colour'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l no-log-prefix -d 'Do not print the container\'s name before each line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l detach-keys -d 'Keys that detach from the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l index -d 'Which of the service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the process' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l no-stdin -d 'Do not attach standard input'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -l index -d 'Which of the service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -s a -l archive -d 'Keep owners'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -s L -l follow-link -d 'Follow a link that is the source'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from events" -l since -d 'Show what is not older than a time' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from events" -l until -d 'Show what is not younger than a time' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from events" -l json -d 'Print events as JSON objects'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from events" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s e -l env -d 'Set environment variables' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -l index -d 'Which of the service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s u -l user -d 'Run the command as this user' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s w -l workdir -d 'Working directory of the command' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s d -l detach -d 'Run in the background'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s i -l interactive -d 'Accepted; standard input is open'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s T -l no-tty -d 'Give the command no terminal'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -l privileged -d 'Give the command everything a user namespace can give'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -s t -l tty -d 'Accepted; a terminal is given where there is one'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from exec" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from port" -l index -d 'Which of the service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from port" -l protocol -d 'tcp or udp' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from port" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from push" -l ignore-push-failures -d 'Go on after a failure'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from push" -l include-deps -d 'Also push images of services that others depend on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Push without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from push" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stats" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stats" -s a -l all -d 'Show all containers, not only running ones'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stats" -l no-stream -d 'Show one result and end'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stats" -l no-trunc -d 'Do not cut columns short'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from stats" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from top" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from volumes" -l format -d 'Format of the output: table, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from volumes" -s q -l quiet -d 'Only show names'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from volumes" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from wait" -l down-project -d 'Take the project down when the first container stops'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from wait" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from images" -l format -d 'Format of the output ("table" or "json")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from images" -s q -l quiet -d 'Only show IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from images" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ls" -l filter -d 'Show only what fits (name=value)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ls" -l format -d 'Format of the output ("table" or "json")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ls" -s a -l all -d 'Show stopped projects, too'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Only show names'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ls" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l filter -d 'Show only what fits (status=running)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l format -d 'Format of the output: table, json, or a Go template' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l orphans -d 'Also show services that the files do not define' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l status -d 'Show only containers of this status' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -s a -l all -d 'Show all stopped containers, too (including those of run)'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l no-trunc -d 'Do not cut columns short'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -s q -l quiet -d 'Only show IDs'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l services -d 'Only show names of services'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from ps" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Build without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from build" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -l policy -d 'When to pull ("missing"|"always")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -l ignore-buildable -d 'Do not pull images that can be built'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -l ignore-pull-failures -d 'Go on after a failure'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -l include-deps -d 'Also pull images of services that others depend on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Pull without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pull" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l cap-add -d 'Add Linux capabilities' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l cap-drop -d 'Drop Linux capabilities' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l entrypoint -d 'Program to run in place of the image\'s ENTRYPOINT' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s e -l env -d 'Set environment variables' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s i -l interactive -d 'Keep standard input open' -r -f -a "true\t''
+false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s l -l label -d 'Set labels' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l name -d 'Name of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s p -l publish -d 'Publish a port of the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s u -l user -d 'User name or id' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s v -l volume -d 'Mount a directory or a volume' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s w -l workdir -d 'Working directory inside the container' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l build -d 'Build the image before starting the container'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s d -l detach -d 'Run in the background and print the container\'s name'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s T -l no-tty -d 'Give the command no terminal'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l no-deps -d 'Do not start services that it depends on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l quiet-pull -d 'Pull without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l remove-orphans -d 'Remove containers of services that the files do not define'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l rm -d 'Remove the container when it ends'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -s P -l service-ports -d 'Publish the service\'s ports'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l use-aliases -d 'Answer to the service\'s names on its networks'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from run" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l pull -d 'Pull image before running ("always"|"missing"|"never"|"build")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l scale -d 'Number of containers of a service (SERVICE=NUM)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l build -d 'Build images before starting containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l force-recreate -d 'Make containers anew even if nothing has changed'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l no-build -d 'Do not build an image, even if it is missing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l no-recreate -d 'Leave containers that exist as they are'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l quiet-pull -d 'Pull without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l remove-orphans -d 'Remove containers of services that the files do not define'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -s y -l yes -d 'Answer yes to every question'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from create" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from scale" -l no-deps -d 'Do not start services that others depend on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from scale" -l dry-run -d 'Say what would be done, and do nothing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l pull -d 'Pull image before running ("always"|"missing"|"never"|"build")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l scale -d 'Number of containers of a service (SERVICE=NUM)' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l attach -d 'Only show the output of these services' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l exit-code-from -d 'Return the exit code of this service\'s container; implies --abort-on-container-exit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-attach -d 'Do not show the output of these services' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s t -l timeout -d 'Seconds that containers have to stop' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l wait-timeout -d 'Seconds to wait at most' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l build -d 'Build images before starting containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l force-recreate -d 'Make containers anew even if nothing has changed'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-build -d 'Do not build an image, even if it is missing'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-recreate -d 'Leave containers that exist as they are'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l quiet-pull -d 'Pull without printing progress'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l remove-orphans -d 'Remove containers of services that the files do not define'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s y -l yes -d 'Answer yes to every question'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l abort-on-container-exit -d 'Stop all containers if one of them ends; not with --detach'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l abort-on-container-failure -d 'Stop all containers if one of them fails; not with --detach'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l always-recreate-deps -d 'Also make those anew that others depend on; not with --no-recreate'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l attach-dependencies -d 'Also show the output of services that others depend on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s d -l detach -d 'Run in the background'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l menu -d 'Accepted; there is no menu'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-color -d 'Print in one colour'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-deps -d 'Do not start services that others depend on'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-log-prefix -d 'Do not print the container\'s name before each line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-start -d 'Create, and do not start'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s V -l renew-anon-volumes -d 'Make unnamed volumes anew instead of keeping those of earlier containers'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l timestamps -d 'Show the time of each line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l wait -d 'Wait until services run or are healthy; implies --detach'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -s f -l format -d 'Format the output ("pretty" or "json")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -l short -d 'Show only the version number'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from version" -l dry-run -d 'Say what would be done, and do nothing'
@@ -357,187 +502,15 @@ complete -c coracle -n "__fish_coracle_using_subcommand logs" -l until -d 'Show 
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -l details -d 'Show what else is known of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
 complete -c coracle -n "__fish_coracle_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from build prune" -f -a "build" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from build prune" -f -a "prune" -d 'Remove build cache'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and not __fish_seen_subcommand_from prune" -f -a "prune" -d 'Remove build cache'
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l builder -d 'The builder; there is one' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what fits (name=value): until' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l keep-storage -l max-used-space -l reserved-space -d 'Amount of disk space to keep for the cache' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused build cache, not just what no image has'
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from prune" -l verbose -d 'Accepted; every removed entry is listed'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "bake" -d 'Build from a file'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "build" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "b" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "create" -d 'Create a new builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "inspect" -d 'Inspect current builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "ls" -d 'List builder instances'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "rm" -d 'Remove one or more builder instances'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "stop" -d 'Stop builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "use" -d 'Set the current builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "version" -d 'Show buildx version information'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "imagetools" -d 'Commands to work on images in registry'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "prune" -d 'Remove build cache'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from bake build b create inspect ls rm stop use version imagetools prune du" -f -a "du" -d 'Disk usage'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l allow -d 'Allow build to access specified resources' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -s f -l file -d 'Build definition file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l set -d 'Override target value (e.g., "targetpattern.key=value")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l load -d 'Shorthand for "--set=*.output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l print -d 'Print the options without building'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l push -d 'Shorthand for "--set=*.output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l force-rm -d 'Nothing: what a step runs in never outlives it'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l buildkitd-config -d 'Nothing: there is no daemon' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l buildkitd-flags -d 'Nothing: there is no daemon' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l driver -d 'Driver: any is this program' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l driver-opt -d 'Nothing: drivers have no options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l name -d 'Builder instance name' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l node -d 'Nothing: there is one node' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l platform -d 'Nothing: platforms are those of this machine' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l append -d 'Nothing: there is one node'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l bootstrap -d 'Nothing: there is no daemon to start'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l leave -d 'Nothing: there is one node'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from create" -l use -d 'Set the current builder instance'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from inspect" -l builder -d 'Builder instance name' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from inspect" -l bootstrap -d 'Nothing: there is no daemon to start'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from rm" -l all-inactive -d 'Remove all builders'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from rm" -s f -l force -d 'Do not prompt for confirmation'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from rm" -l keep-daemon -d 'Nothing: there is no daemon'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from rm" -l keep-state -d 'Nothing: names hold no state'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from use" -l default -d 'Set builder as default for current context'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from use" -l global -d 'Builder persists context changes'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from imagetools prune" -f -a "imagetools" -d 'Commands to work on images in registry'
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and not __fish_seen_subcommand_from imagetools prune" -f -a "prune" -d 'Remove build cache'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from imagetools" -f -a "create" -d 'Create a new image based on source images'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from imagetools" -f -a "inspect" -d 'Show details of an image in the registry'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l builder -d 'The builder; there is one' -r
@@ -546,8 +519,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused build cache, not just what no image has'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from prune" -l verbose -d 'Accepted; every removed entry is listed'
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from du" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from du" -l verbose -d 'Provide a more verbose output'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "inspect" -d 'Display detailed information on one or more networks'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "connect" -d 'Connect a container to a network'
 complete -c coracle -n "__fish_coracle_using_subcommand network; and not __fish_seen_subcommand_from inspect connect disconnect create ls list prune rm remove" -f -a "disconnect" -d 'Disconnect a container from a network'
@@ -776,64 +747,20 @@ complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all unused images, not only those without a tag'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c coracle -n "__fish_coracle_using_subcommand system; and __fish_seen_subcommand_from prune" -l volumes -d 'Remove the unnamed volumes that nothing uses, too'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "build" -d 'Start a build'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "history" -d 'Show the history of an image'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "ls" -d 'List images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "list" -d 'List images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "tree" -d 'List images as a tree, with their platforms'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "import" -d 'Import the contents from a tarball to create a filesystem image'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "inspect" -d 'Display detailed information on one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "load" -d 'Load an image from a tar archive or STDIN'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "prune" -d 'Remove unused images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "pull" -d 'Download an image from a registry'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "push" -d 'Upload an image to a registry'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "rm" -d 'Remove one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "remove" -d 'Remove one or more images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "save" -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from build history ls list tree import inspect load prune pull push rm remove save tag" -f -a "tag" -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l add-host -d 'Add a custom host-to-IP mapping (format: "host:ip")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l allow -d 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l build-arg -d 'Set build-time variables' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l build-context -d 'Additional build contexts (e.g., name=path)' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l builder -d 'Override the configured builder instance' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cache-from -d 'External cache sources (e.g., "type=local,src=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cache-to -d 'Cache export destinations (e.g., "type=local,dest=path/to/dir")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l call -d 'Set method for evaluating build ("check", "targets")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s f -l file -d 'Name of the Dockerfile (default: "PATH/Dockerfile")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l iidfile -d 'Write the image ID to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l label -d 'Set metadata for an image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l metadata-file -d 'Write build result metadata to a file' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l network -d 'Set the networking mode for the "RUN" instructions during build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l no-cache-filter -d 'Do not cache specified stages' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s o -l output -d 'Output destination (format: "type=local,dest=path")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l platform -d 'Set target platform for build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l secret -d 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l shm-size -d 'Shared memory size for build containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l ssh -d 'SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
-false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s m -l memory -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l memory-swap -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cpu-period -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cpu-quota -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s c -l cpu-shares -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cpuset-cpus -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l cpuset-mems -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l security-opt -d 'Nothing, as with BuildKit' -r
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l check -d 'Shorthand for "--call=check"'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l load -d 'Shorthand for "--output=type=docker"'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l no-cache -d 'Do not use cache when building the image'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l pull -d 'Always attempt to pull all referenced images'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l push -d 'Shorthand for "--output=type=registry"'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s q -l quiet -d 'Suppress the build output and print image ID on success'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l squash -d 'Squash newly built layers into a single new layer'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l compress -d 'Nothing: layers are stored unpacked'
-complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l force-rm -d 'Nothing: what a step runs in never outlives it'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "history" -d 'Show the history of an image'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "ls" -d 'List images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "list" -d 'List images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "tree" -d 'List images as a tree, with their platforms'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "import" -d 'Import the contents from a tarball to create a filesystem image'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "inspect" -d 'Display detailed information on one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "load" -d 'Load an image from a tar archive or STDIN'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "prune" -d 'Remove unused images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "pull" -d 'Download an image from a registry'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "push" -d 'Upload an image to a registry'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "rm" -d 'Remove one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "remove" -d 'Remove one or more images'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "save" -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
+complete -c coracle -n "__fish_coracle_using_subcommand image; and not __fish_seen_subcommand_from history ls list tree import inspect load prune pull push rm remove save tag" -f -a "tag" -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Format of the output: table, table TEMPLATE, json, or a Go template' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from history" -s H -l human -d 'Print sizes and times so that people can read them' -r -f -a "true\t''
 false\t''"

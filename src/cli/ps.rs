@@ -291,6 +291,13 @@ impl ImageNames<'_> {
     }
 }
 
+/// Returns rows of containers.
+pub(super) fn rows(containers: &[Summary], store: &Store, no_trunc: bool) -> Vec<Row> {
+    let now = Timestamp::now();
+    let mut names = ImageNames { store, known: HashMap::new() };
+    containers.iter().map(|summary| row(summary, no_trunc, &mut names, None, now)).collect()
+}
+
 /// Returns rows with what each container has written, for `system df`.
 pub(super) fn sized_rows(containers: &[(Summary, u64)], store: &Store, no_trunc: bool) -> Vec<Row> {
     let now = Timestamp::now();

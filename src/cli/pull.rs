@@ -17,6 +17,7 @@ use super::report::response;
 use super::session::Session;
 use super::transfer::{Transfer, TransferArgs, define};
 use super::tree::Spec;
+use crate::container::{ContainerDir, RemoveOptions, Remover};
 use crate::idmap::{Ancestor, Level};
 use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
 use crate::oci::{Digest, Platform, Reference};
@@ -159,12 +160,28 @@ fn spawn(session: &Session, words: &[&str]) -> Result<()> {
     Err(response(anyhow!(message)))
 }
 
+/// Removes containers by their ids. Those that are gone are as they should be.
+fn remove(session: &Session, volumes: bool, ids: &[String]) -> Result<()> {
+    let store = session.store()?;
+    let mut remover = Remover::new(store);
+    let mut errors = Vec::new();
+    for id in ids {
+        let dir = ContainerDir::new(store, id);
+        let removed = remover.remove(&dir, id, RemoveOptions { force: true, volumes });
+        errors.extend(removed.err().filter(|_| dir.exists()).map(|error| format!("{error:#}")));
+    }
+    if errors.is_empty() { Ok(()) } else { bail!("{}", errors.join("\n")) }
+}
+
 /// The entry point of the role.
 pub(super) fn role(words: &[String]) -> ExitCode {
     let done = (|| {
         let [config, verb, what, rest @ ..] = words else { bail!("want a verb and its object") };
         let config = Some(config).filter(|config| !config.is_empty()).map(Into::into);
         let session = Session::new(String::new(), false, config);
+        if verb == "remove" {
+            return remove(&session, what == "volumes", rest);
+        }
         if verb == "unpack" {
             let id: Digest = what.parse()?;
             let store = session.store()?;

@@ -15,6 +15,7 @@ mod dotenv;
 mod environment;
 mod error;
 mod interpolate;
+pub mod life;
 mod load;
 mod merge;
 mod normal;
@@ -33,12 +34,15 @@ pub use environment::Asked;
 pub use error::Problem;
 pub use load::How;
 pub use project::{
-    Attachment, Bind, Build, Condition, Dependency, Deploy, Develop, Device, Grant, Healthcheck, Hook, Ipam,
-    Logging, Mount, Names, Network, Object, Pool, Port, Project, Resource, Resources, RestartPolicy, Service,
-    Tmpfs, Volume, VolumeOptions, Watch,
+    Attachment, Bind, Blkio, Build, Condition, Dependency, Deploy, Develop, Device, Grant, Healthcheck, Hook,
+    Ipam, Logging, Mount, Names, Network, Object, Pool, Port, Project, Resource, Resources, RestartPolicy,
+    Service, Tmpfs, Volume, VolumeOptions, Watch,
 };
 
 use crate::oci::Digest;
+
+/// The version of Docker Compose whose commands and files these are: tools compare it.
+pub const VERSION: &str = "2.40.3";
 
 /// A project as its files say it, whole and checked.
 #[derive(Debug)]
@@ -106,9 +110,43 @@ pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>,
     }))
 }
 
+/// Tells whether there are files of the project.
+pub fn has_files(asked: &Asked) -> Result<bool, Problem> {
+    Ok(!environment::find(asked)?.files.is_empty())
+}
+
 /// Returns the name of a project of which there are no files.
 pub fn name_alone(asked: &Asked) -> Option<String> {
     load::name_alone(asked)
+}
+
+/// Reads the short form of a mount, whose relative paths are relative to `base`.
+pub fn parse_mount(line: &str, base: &std::path::Path) -> Result<Mount, Problem> {
+    let reading = shape::Reading {
+        file: "--volume".to_owned(),
+        base: base.to_owned(),
+        resolve_paths: true,
+        raw: false,
+    };
+    let place = shape::Place { reading: &reading, path: "volume".to_owned() };
+    let node = short::volume(&yaml::Node::string(line, &yaml::Mark::nowhere()), &place)?;
+    serde_json::from_value(yaml::to_json(&node)).map_err(|error| error::problem(format!("{line}: {error}")))
+}
+
+/// Reads the short form of published ports.
+pub fn parse_port(line: &str) -> Result<Vec<Port>, String> {
+    let port = |port: ports::Port| Port {
+        host_ip: port.host_ip,
+        target: port.target,
+        published: port.published,
+        protocol: Some(port.protocol),
+    };
+    Ok(ports::parse(line)?.into_iter().map(port).collect())
+}
+
+/// Splits a command line as a shell does; nothing if a quote stays open.
+pub fn words(text: &str) -> Option<Vec<String>> {
+    units::words(text)
 }
 
 /// Gives a model its types.
@@ -129,6 +167,15 @@ fn typed(root: &yaml::Node) -> Result<Project, Problem> {
                 deploy.remove("replicas");
                 if deploy.0.is_empty() {
                     map.remove("deploy");
+                }
+            }
+        }
+        for (section, grants) in [("secrets", &service.secrets), ("configs", &service.configs)] {
+            for grant in grants {
+                // What is in it is part of the container.
+                let object = root.get(section).and_then(|objects| objects.get(&grant.source));
+                if let (Some(object), Some(map)) = (object, node.as_map_mut()) {
+                    map.set(&format!("{section}/{}", grant.source), object.clone());
                 }
             }
         }

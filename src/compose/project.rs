@@ -37,6 +37,10 @@ pub struct Service {
     pub build: Option<Build>,
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
+    pub blkio_config: Blkio,
+    pub cgroup_parent: Option<String>,
+    pub cpu_period: Option<Json>,
+    pub cpu_quota: Option<Json>,
     pub cpus: Option<f64>,
     pub cpuset: Option<String>,
     pub cpu_shares: Option<i64>,
@@ -67,6 +71,10 @@ pub struct Service {
     pub logging: Logging,
     pub mac_address: Option<String>,
     pub mem_limit: Option<String>,
+    pub mem_reservation: Option<String>,
+    pub mem_swappiness: Option<String>,
+    pub memswap_limit: Option<String>,
+    pub oom_kill_disable: Option<bool>,
     pub networks: BTreeMap<String, Option<Attachment>>,
     pub network_mode: Option<String>,
     pub oom_score_adj: Option<i32>,
@@ -225,6 +233,14 @@ pub struct Resource {
 pub struct RestartPolicy {
     pub condition: Option<String>,
     pub max_attempts: Option<u32>,
+}
+
+/// `blkio_config`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the keys of the specification, by their own names")]
+pub struct Blkio {
+    pub weight: Option<u16>,
 }
 
 /// `develop`

@@ -25,6 +25,17 @@ pub struct Summary {
     pub networks: Vec<Attachment>,
 }
 
+/// Returns one container; `None` if it is gone.
+pub fn summary(store: &Store, dir: &ContainerDir) -> Result<Option<Summary>> {
+    let Some(config) = dir.try_config()? else { return Ok(None) };
+    let status = observe_and_mend(dir)?;
+    let networks = dir.attachments(&config).unwrap_or_default();
+    let checked = config.healthcheck.is_some();
+    let health = checked.then(|| health::observe(dir, &status)).flatten().map(|health| health.status);
+    let name = name::of(store, dir.id()).unwrap_or_default();
+    Ok(Some(Summary { config, name, status, health, networks }))
+}
+
 /// Returns all containers, newest first. One that vanishes meanwhile is left out, and so is one whose record
 /// cannot be read: `inspect` and `rm` tell of it.
 pub fn list(store: &Store) -> Result<Vec<Summary>> {

@@ -70,7 +70,7 @@ pub use health::{Healthcheck, Word as HealthWord};
 pub use inspect::{inspect, inspect_network};
 pub use limits::{Kept, facts as limit_facts};
 pub use link::unlink;
-pub use list::{Summary, list};
+pub use list::{Summary, list, summary};
 pub use logs::{LogOptions, logs};
 pub use name::{FindError, NameTaken, find, rename};
 pub use network::{

@@ -94,6 +94,7 @@ fn main() -> ExitCode {
         ("diff", diff::TESTS),
         ("commit", commit::TESTS),
         ("compose", compose::config::TESTS),
+        ("compose", compose::life::TESTS),
         ("cp", cp::TESTS),
         ("manifest", manifest::TESTS),
         ("imagetools", imagetools::TESTS),

@@ -1,6 +1,15 @@
 //! `compose` and its commands; the flags that stand before them.
 
 pub(super) mod config;
+pub(super) mod down;
+mod follow;
+mod front;
+pub(super) mod logs;
+pub(super) mod pass;
+mod progress;
+pub(super) mod ps;
+pub(super) mod run;
+pub(super) mod up;
 pub(super) mod version;
 
 use std::io::IsTerminal as _;

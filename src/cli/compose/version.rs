@@ -7,9 +7,7 @@ use crate::cli::compose::with_dry_run;
 use crate::cli::grammar::{Arity, Rules};
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
-
-/// The version of Docker Compose whose commands and files these are: tools compare it.
-pub(in crate::cli) const VERSION: &str = "2.40.3";
+use crate::compose::VERSION;
 
 /// `compose version`
 pub(in crate::cli) const SPEC: Spec = Spec {

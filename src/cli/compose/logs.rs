@@ -1,0 +1,110 @@
+//! `compose logs`
+
+use std::io;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, FromArgMatches};
+use jiff::Timestamp;
+
+use super::down::members;
+use super::follow::writers;
+use super::front::{Here, project_or_name};
+use super::with_dry_run;
+use crate::cli::format::moment;
+use crate::cli::grammar::{Arity, Rules, integer};
+use crate::cli::session::Session;
+use crate::cli::tree::Spec;
+use crate::compose::life::Member;
+use crate::container::{self, LogOptions};
+
+/// `compose logs`
+pub(in crate::cli) const SPEC: Spec = Spec {
+    paths: &["compose logs"],
+    about: "View output from containers",
+    usage: "[OPTIONS] [SERVICE...]",
+    rules: Rules { arity: Arity::AtLeast(0), interspersed: true, absent: &[] },
+    define: |command| with_dry_run(LogsArgs::augment_args(command)),
+    run: |matches, session| run(&LogsArgs::from_arg_matches(matches)?, session),
+};
+
+#[derive(Debug, Args)]
+struct LogsArgs {
+    /// Go on until the containers end
+    #[arg(long, short)]
+    follow: bool,
+    /// Which of a service's containers
+    #[arg(long, value_name = "int", default_value = "0", value_parser = integer)]
+    index: i64,
+    /// Print in one colour
+    #[arg(long)]
+    no_color: bool,
+    /// Do not print the container's name before each line
+    #[arg(long)]
+    no_log_prefix: bool,
+    /// Show what is not older than a time (2013-01-02T13:23:37Z) or a duration (42m)
+    #[arg(long, value_name = "string")]
+    since: Option<String>,
+    /// Number of lines to show from the end of each container's
+    #[arg(long, short = 'n', value_name = "string", default_value = "all")]
+    tail: String,
+    /// Show the time of each line
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Show what is not younger than a time (2013-01-02T13:23:37Z) or a duration (42m)
+    #[arg(long, value_name = "string")]
+    until: Option<String>,
+    /// Services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
+    let now = Timestamp::now();
+    let time = |name: &str, text: &Option<String>| {
+        text.as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{name}\": {why}")))
+            .transpose()
+    };
+    let options = LogOptions {
+        follow: args.follow,
+        tail: args.tail.parse().ok(),
+        since: time("since", &args.since)?,
+        until: time("until", &args.until)?,
+        timestamps: args.timestamps,
+        details: false,
+    };
+    let (name, context) = project_or_name(session, &args.services)?;
+    let here = Here::new(session)?;
+    let store = here.engine().store;
+    let mut found = members(&here, &name, context.as_ref(), &args.services)?;
+    if args.index > 0 {
+        found.retain(|member| i64::from(member.number) == args.index);
+    }
+    let shown: Vec<&Member> = found.iter().collect();
+    let colour = !args.no_color && session.compose.ansi != "never";
+    let mut writers = writers(&shown, !args.no_log_prefix, colour);
+    let show = |member: &Member, out: &mut dyn io::Write, err: &mut dyn io::Write| {
+        container::logs(&member.dir(store), &options, out, err)
+    };
+    if !args.follow {
+        for member in &found {
+            if let Some((out, err)) = writers.get_mut(member.id()) {
+                show(member, out, err)?;
+            }
+        }
+        return Ok(0);
+    }
+    std::thread::scope(|scope| {
+        for member in &found {
+            let Some((mut out, mut err)) = writers.remove(member.id()) else { continue };
+            let show = &show;
+            scope.spawn(move || {
+                if let Err(error) = show(member, &mut out, &mut err) {
+                    Session::note(&format!("{}: {error:#}", member.name()));
+                }
+            });
+        }
+    });
+    Ok(0)
+}

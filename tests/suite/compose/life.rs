@@ -1,0 +1,160 @@
+//! Projects as they live: brought up in order, changed, and taken down.
+
+use crate::support::Sandbox;
+use crate::support::harness::{Test, tests};
+
+pub(crate) const TESTS: &[Test] = tests![
+    comes_up_in_order_and_goes_down,
+    changes_only_what_has_changed,
+    scales_and_removes_orphans,
+    keeps_data_until_volumes_go,
+    a_failing_dependency_stops_what_needs_it,
+    runs_commands_of_its_own,
+    says_what_it_would_do,
+    mends_what_a_kill_has_left,
+];
+
+const CHAIN: &str = "services:\n  web:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n    depends_on:\n      \
+                     db: {condition: service_healthy}\n      init: {condition: service_completed_successfully}\n  db:\n    image: busybox\n    \
+                     command: sh -c 'touch /data/ready; sleep 1000'\n    stop_grace_period: 0s\n    volumes: ['data:/data', '/anon']\n    \
+                     healthcheck: {test: [CMD, test, -e, /data/ready], interval: 100ms, retries: 50}\n  init:\n    image: busybox\n    \
+                     command: sh -c 'echo done'\nvolumes: {data: }\n";
+
+fn project(text: &str) -> Sandbox {
+    let sandbox = Sandbox::new().busybox();
+    sandbox.file("compose.yaml", format!("name: p\n{text}"));
+    sandbox
+}
+
+fn line_of(text: &str, wanted: &str) -> usize {
+    text.lines().position(|line| line.trim() == wanted).unwrap_or_else(|| panic!("no {wanted:?} in\n{text}"))
+}
+
+fn comes_up_in_order_and_goes_down() {
+    let sandbox = project(CHAIN);
+    let outcome = sandbox.run(["compose", "up", "-d"]);
+    outcome.success();
+    let told = outcome.error_text();
+    let web = line_of(&told, "Container p-web-1  Starting");
+    assert!(line_of(&told, "Container p-db-1  Healthy") < web, "{told}");
+    assert!(line_of(&told, "Container p-init-1  Exited") < web, "{told}");
+    sandbox.run(["compose", "ps", "--services"]).success().stdout("db\nweb\n");
+    sandbox.run(["compose", "logs", "init"]).success().stdout("init-1  | done\n");
+    sandbox.run(["compose", "exec", "-T", "web", "nslookup", "db"]).success();
+    let label = "{{index .Config.Labels \"com.docker.compose.service\"}}";
+    sandbox.run(["inspect", "-f", label, "p-web-1"]).stdout("web\n");
+    sandbox.run(["compose", "ls", "-q"]).success().stdout("p\n");
+    sandbox.run(["compose", "down"]).success();
+    sandbox.run(["ps", "-aq"]).stdout("");
+    sandbox.run(["network", "ls", "-q", "--filter", "name=p_default"]).stdout("");
+    sandbox.expect_no_process();
+}
+
+fn changes_only_what_has_changed() {
+    let sandbox = project(CHAIN);
+    sandbox.run(["compose", "up", "-d"]).success();
+    let ids = || sandbox.run(["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}}"]).lines();
+    let volumes = || sandbox.run(["volume", "ls", "-q"]).lines();
+    let (before, anonymous) = (ids(), volumes());
+    let again = sandbox.run(["compose", "up", "-d"]);
+    again.success();
+    assert_eq!(ids(), before);
+    assert!(!again.error_text().contains("Created"), "{}", again.error_text());
+    // A change of one service makes that one anew, and it keeps its volumes.
+    sandbox.file(
+        "compose.yaml",
+        format!("name: p\n{}", CHAIN.replace("    healthcheck", "    environment: [A=1]\n    healthcheck")),
+    );
+    sandbox.run(["compose", "up", "-d"]).success();
+    let after = ids();
+    let same = |name: &str| before.iter().any(|line| line.starts_with(name) && after.contains(line));
+    assert!(same("p-web-1 ") && same("p-init-1 ") && !same("p-db-1 "), "{before:?} {after:?}");
+    assert_eq!(after.len(), 3);
+    assert_eq!(volumes(), anonymous);
+    sandbox.run(["compose", "up", "-d", "--force-recreate", "--no-deps", "web"]).success();
+    assert!(!ids().iter().any(|line| line.starts_with("p-web-1 ") && before.contains(line)));
+    sandbox.run(["compose", "down", "-v"]).success();
+}
+
+fn scales_and_removes_orphans() {
+    let sandbox = project("services:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n");
+    sandbox.run(["compose", "up", "-d", "--scale", "a=3"]).success();
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("p-a-3\np-a-2\np-a-1\n");
+    sandbox.run(["compose", "up", "-d", "--scale", "a=1"]).success();
+    sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).stdout("p-a-1\n");
+    sandbox.file(
+        "compose.yaml",
+        "name: p\nservices:\n  b: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n",
+    );
+    sandbox.run(["compose", "up", "-d"]).success().stderr_contains("Found orphan containers ([p-a-1])");
+    sandbox.run(["compose", "up", "-d", "--remove-orphans"]).success();
+    sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).stdout("p-b-1\n");
+    sandbox.run(["compose", "stop"]).success();
+    sandbox.run(["compose", "rm", "-f"]).success();
+    sandbox.run(["ps", "-aq"]).stdout("");
+    sandbox.run(["compose", "down"]).success();
+}
+
+fn keeps_data_until_volumes_go() {
+    let sandbox = project(
+        "services:\n  a: {image: busybox, command: sh -c 'cat /d/x; echo kept > /d/x; sleep 1000', stop_grace_period: 0s, \
+         volumes: ['d:/d']}\nvolumes: {d: }\n",
+    );
+    sandbox.run(["compose", "up", "-d", "--wait"]).success();
+    sandbox.run(["compose", "down"]).success();
+    sandbox.run(["compose", "up", "-d"]).success();
+    sandbox.wait_for_log("p-a-1", "kept");
+    sandbox.run(["compose", "down", "--volumes"]).success();
+    sandbox.run(["volume", "ls", "-q"]).stdout("");
+}
+
+fn a_failing_dependency_stops_what_needs_it() {
+    let sandbox = project(
+        "services:\n  web: {image: busybox, command: sleep 1000, depends_on: {init: {condition: \
+         service_completed_successfully}}}\n  init: {image: busybox, command: sh -c 'exit 3'}\n",
+    );
+    let outcome = sandbox.run(["compose", "up", "-d"]);
+    outcome.code(1).stderr_contains("service \"init\" didn't complete successfully: exit 3");
+    assert_eq!(sandbox.status_of("p-web-1"), "created");
+    sandbox.run(["compose", "down"]).success();
+}
+
+fn runs_commands_of_its_own() {
+    let sandbox = project(
+        "services:\n  a: {image: busybox, command: echo service, environment: [V=own], depends_on: [b]}\n  b: {image: \
+         busybox, command: sleep 1000, stop_grace_period: 0s}\n",
+    );
+    sandbox.run(["compose", "run", "--rm", "a", "sh", "-c", "echo $V; exit 7"]).code(7).stdout("own\n");
+    sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).stdout("p-b-1\n");
+    sandbox
+        .run(["compose", "up", "--no-log-prefix", "--exit-code-from", "a"])
+        .success()
+        .stdout_contains("service\n");
+    sandbox.run(["compose", "down"]).success();
+    sandbox.run(["ps", "-aq"]).stdout("");
+}
+
+fn says_what_it_would_do() {
+    let sandbox = project(CHAIN);
+    sandbox
+        .run(["compose", "--dry-run", "up", "-d"])
+        .success()
+        .stderr_contains("DRY-RUN MODE -  Container p-web-1  Created");
+    sandbox.run(["ps", "-aq"]).stdout("");
+    sandbox.run(["network", "ls", "-q", "--filter", "name=p_"]).stdout("");
+    sandbox.run(["volume", "ls", "-q"]).stdout("");
+}
+
+fn mends_what_a_kill_has_left() {
+    let sandbox = project("services:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n");
+    sandbox.run(["compose", "up", "-d"]).success();
+    // As a command leaves it that is killed between two steps of a replacement.
+    let id = sandbox.run(["ps", "-q", "--no-trunc"]).text();
+    let aside = format!("{}_p-a-1", &id.trim()[..12]);
+    sandbox.run(["stop", "p-a-1"]).success();
+    sandbox.run(["rename", "p-a-1", &aside]).success();
+    sandbox.run(["compose", "up", "-d"]).success();
+    sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).stdout("p-a-1\n");
+    sandbox.run(["compose", "down"]).success();
+    sandbox.run(["ps", "-aq"]).stdout("");
+}

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
+
+/// How soon a second signal is the first one again: timeout(1) sends it to the process and to its group.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// Returns what is set when the user wants the build to stop. A second signal ends the program at once.
 pub(super) fn on_signals() -> Arc<AtomicBool> {
@@ -16,8 +20,10 @@ pub(super) fn on_signals() -> Arc<AtomicBool> {
     if set.thread_block().is_ok() {
         let stop = stop.clone();
         std::thread::spawn(move || {
+            let mut first = None;
             while let Ok(signal) = set.wait() {
-                if stop.swap(true, Ordering::SeqCst) {
+                stop.store(true, Ordering::SeqCst);
+                if first.get_or_insert_with(Instant::now).elapsed() > ECHO {
                     let _ = set.thread_unblock();
                     let _ = nix::sys::signal::raise(signal);
                 }

@@ -10,7 +10,7 @@ use crate::cli::pull::ROLE as FETCH_ROLE;
 use crate::cli::report::{coded, response};
 use crate::cli::session::Session;
 use crate::compose::life::{self, Context, Engine, Front, Stage};
-use crate::compose::{Hook, How, Loaded, Service};
+use crate::compose::{Build, Hook, How, Loaded, Service};
 use crate::idmap::Identity;
 use crate::oci::Digest;
 use crate::store::Store;
@@ -78,11 +78,26 @@ impl Front for Here {
         self.role(&["unpack", &image.to_string()])
     }
 
-    fn build(&self, name: &str, _service: &Service, image: &str) -> Result<()> {
-        bail!(
-            "service {name:?} has a build section, and images are not built here yet: build {image} with another tool \
-             and load it, or name an image that can be pulled"
-        )
+    fn build(&self, name: &str, service: &Service, image: &str) -> Result<()> {
+        let Some(build) = &service.build else { return Ok(()) };
+        let mut words = build_words(build, image);
+        let mut command = Command::new("/proc/self/exe");
+        let inline = build.dockerfile_inline.as_ref();
+        if inline.is_some() {
+            words.extend(["--file".to_owned(), "-".to_owned()]);
+        }
+        words.push(build.context.clone());
+        command.arg("build").args(words);
+        command.stdin(if inline.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.spawn().context("start the build")?;
+        if let (Some(text), Some(mut stdin)) = (inline, child.stdin.take()) {
+            let _ = std::io::Write::write_all(&mut stdin, text.as_bytes());
+        }
+        let status = child.wait().context("wait for the build")?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!("failed to build service {name:?}: {status}")
     }
 
     fn remove(&self, ids: &[String], volumes: bool) -> Result<()> {
@@ -126,6 +141,60 @@ impl Front for Here {
     fn warn(&self, text: &str) {
         super::warn(text);
     }
+}
+
+/// Returns the flags that `build` has for a build section.
+fn build_words(build: &Build, image: &str) -> Vec<String> {
+    let mut words = vec!["--tag".to_owned(), image.to_owned()];
+    let mut add = |flag: &str, value: String| words.push(format!("--{flag}={value}"));
+    for tag in &build.tags {
+        add("tag", tag.clone());
+    }
+    if let Some(file) = build.dockerfile.as_ref().filter(|_| build.dockerfile_inline.is_none()) {
+        let remote = build.context.contains("://") || build.context.starts_with("git@");
+        let path = std::path::Path::new(&build.context).join(file);
+        add("file", if remote { file.clone() } else { path.to_string_lossy().into_owned() });
+    }
+    for (key, value) in &build.args {
+        add("build-arg", value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")));
+    }
+    for (key, value) in &build.labels {
+        add("label", format!("{key}={value}"));
+    }
+    for (key, value) in &build.additional_contexts {
+        add("build-context", format!("{key}={value}"));
+    }
+    for line in &build.extra_hosts {
+        add("add-host", line.replacen('=', ":", 1));
+    }
+    for from in &build.cache_from {
+        add("cache-from", from.clone());
+    }
+    for to in &build.cache_to {
+        add("cache-to", to.clone());
+    }
+    for ssh in &build.ssh {
+        add("ssh", ssh.clone());
+    }
+    for platform in &build.platforms {
+        add("platform", platform.clone());
+    }
+    if let Some(target) = &build.target {
+        add("target", target.clone());
+    }
+    if let Some(network) = &build.network {
+        add("network", network.clone());
+    }
+    if let Some(size) = &build.shm_size {
+        add("shm-size", size.clone());
+    }
+    if build.no_cache {
+        words.push("--no-cache".to_owned());
+    }
+    if build.pull {
+        words.push("--pull".to_owned());
+    }
+    words
 }
 
 /// Loads the project as the commands work with it, and says what of it has no effect.

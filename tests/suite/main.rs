@@ -11,6 +11,7 @@ mod support;
 mod additional;
 mod architecture;
 mod archive;
+mod build;
 mod check;
 mod cli;
 mod commit;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     harness::run(&[
         ("architecture", architecture::TESTS),
         ("cli", cli::TESTS),
+        ("build", build::TESTS),
         ("run", run::TESTS),
         ("exec", exec::TESTS),
         ("events", events::TESTS),

@@ -140,7 +140,13 @@ impl Planner<'_, '_> {
             ignored(source, copy.add, self.request.ignore, instruction, self.request.lint);
             self.steps.context(platform)
         };
-        Ok(Pick { from, paths: vec![absolute("/", source)] })
+        // The pivot of `--parents` is a part of the path that means nothing else.
+        let path = if source.contains("/./") {
+            format!("/{}", source.trim_start_matches('/'))
+        } else {
+            absolute("/", source)
+        };
+        Ok(Pick { from, paths: vec![path] })
     }
 }
 

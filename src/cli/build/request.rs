@@ -72,6 +72,10 @@ impl Request {
         let mut lines: Vec<String> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
         add_proxies(&mut lines, &session.docker_config()?, &daemon_host());
         arguments.extend(lines.iter().filter_map(|line| variable(line)));
+        // As buildx does.
+        if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
+        }
         let platforms = match args.platform.as_slice() {
             [] => session.settings()?.platform.iter().cloned().collect(),
             given => given.to_vec(),

@@ -176,7 +176,7 @@ fn filters_find_them() {
     assert_eq!(names("health=healthy"), "");
     sandbox
         .run(["ps", "--filter", "health=fine"])
-        .stderr("Error response from daemon: Unrecognised filter value for health: fine\n")
+        .stderr("Error response from daemon: unrecognized filter value for health: fine\n")
         .code(1);
 }
 

@@ -57,8 +57,9 @@ fn rename_gives_another_name() {
     sandbox.run(["inspect", "-f", "{{.Name}} {{.Id}}", "new"]).stdout(&format!("/new {id}\n"));
     sandbox.run(["inspect", "old"]).code(1);
     let taken = format!(
-        "Error response from daemon: Conflict. The container name \"/other\" is already in use by container \
-         \"{other}\". You have to remove (or rename) that container to be able to reuse that name.\n"
+        "Error response from daemon: Error when allocating new name: Conflict. The container name \"/other\" is \
+         already in use by container \"{other}\". You have to remove (or rename) that container to be able to \
+         reuse that name.\nError: failed to rename container named new\n"
     );
     sandbox.run(["rename", "new", "other"]).stderr(&taken).code(1);
     sandbox
@@ -265,12 +266,14 @@ fn rm_removes_directories_without_permission() {
 
 fn absent_containers_are_errors() {
     let sandbox = Sandbox::new();
-    for verb in ["stop", "kill", "restart", "wait", "rm"] {
+    for (verb, doing) in
+        [("stop", ""), ("kill", "cannot kill container: absent: "), ("restart", ""), ("wait", ""), ("rm", "")]
+    {
         sandbox
             .run([verb, "absent"])
             .code(1)
             .stdout("")
-            .stderr_contains("Error response from daemon: No such container: absent");
+            .stderr_contains(&format!("Error response from daemon: {doing}No such container: absent"));
     }
     sandbox
         .run(["start", "absent"])

@@ -120,8 +120,8 @@ fn what_cannot_be_paused_says_why() {
     sandbox.run(["pause", "cc"]).success();
     sandbox.run(["pause", "cc"]).stderr(&error(&format!("Container {id} is already paused"))).code(1);
     sandbox.run(["pause", "nobody"]).stderr(&error("No such container: nobody")).code(1);
-    let text = format!("Container {id} is paused, unpause the container before exec");
-    sandbox.run(["exec", "cc", "true"]).stderr(&error(&text)).code(1);
+    let text = "Container cc is paused, unpause the container before exec";
+    sandbox.run(["exec", "cc", "true"]).stderr(&error(text)).code(1);
     let text = "cannot remove container \"/cc\": container is paused and must be unpaused first";
     sandbox.run(["rm", "cc"]).stderr(&error(text)).code(1);
     sandbox.run(["attach", "cc"]).stderr("cannot attach to a paused container, unpause it first\n").code(1);

@@ -152,7 +152,10 @@ fn formats() {
         assert!(keys.contains(&key), "{key} of {keys:?}");
     }
     sandbox.run(["ps", "--format", "{{.Nosuch}}"]).code(1).stderr_contains("can't evaluate field Nosuch");
-    sandbox.run(["ps", "--format", "{{.Names"]).code(1).stderr_contains("template parsing error");
+    sandbox
+        .run(["ps", "--format", "{{.Names"])
+        .code(1)
+        .stderr_contains("failed to parse template: template: :1: unclosed action");
 }
 
 fn sizes() {

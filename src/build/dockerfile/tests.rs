@@ -1,3 +1,5 @@
+//! Cases of the reader of Dockerfiles, and properties that hold for any text.
+
 use proptest::prelude::*;
 
 use super::*;

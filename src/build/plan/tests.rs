@@ -1,3 +1,5 @@
+//! Graphs, configurations and histories as BuildKit has them for the same file.
+
 use super::*;
 use crate::build::graph::{MountKind, Unpack};
 use crate::image::{Defaults, History};

@@ -64,10 +64,7 @@ fn makes_an_image_that_runs() {
     sandbox.run(["system", "check"]).success();
     for (words, error) in [
         (["commit", "no", "x"], "Error response from daemon: No such container: no\n"),
-        (
-            ["commit", "cc", "X"],
-            "Error response from daemon: invalid reference format: repository name (library/X) must be lowercase\n",
-        ),
+        (["commit", "cc", "X"], "invalid reference format: repository name (library/X) must be lowercase\n"),
     ] {
         sandbox.run(words).code(1).stderr(error);
     }

@@ -64,13 +64,15 @@ fn rename_gives_another_name() {
     sandbox.run(["rename", "new", "other"]).stderr(&taken).code(1);
     sandbox
         .run(["rename", "new", "new"])
-        .stderr("Error response from daemon: Renaming a container with the same name as its current name\n")
+        .stderr(
+            "Error response from daemon: Renaming a container with the same name as its current name\n\
+             Error: failed to rename container named new\n",
+        )
         .code(1);
     sandbox
         .run(["container", "rename", "new", "a/b"])
-        .stderr(
-            "Error response from daemon: Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed\n",
-        )
+        .stderr_contains("Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed\n")
+        .stderr_contains("Error: failed to rename container named new\n")
         .code(1);
     sandbox.run(["rm", "-f", "new"]).stdout("new\n").success();
     // The name is free again.

@@ -39,8 +39,17 @@ fn run(args: &TopArgs, session: &Session) -> Result<u8> {
     let pids = container::processes(session.store()?, &dir).map_err(response)?;
     let options = if args.options.is_empty() { vec!["-ef".to_owned()] } else { args.options.clone() };
     let words: Vec<&str> = options.iter().flat_map(|option| option.split_whitespace()).collect();
-    let output =
-        Command::new("ps").args(&words).output().map_err(|error| response(anyhow!("ps: {error}")))?;
+    // Named, all of them are shown, whosever they are; but not every option goes with names.
+    let list: Vec<String> = pids.iter().map(i32::to_string).collect();
+    let named = format!("-q{}", list.join(","));
+    let ps = |more: Option<&str>| {
+        let output = Command::new("ps").args(&words).args(more).output();
+        output.map_err(|error| response(anyhow!("ps: {error}")))
+    };
+    let mut output = ps(Some(&named))?;
+    if !output.status.success() {
+        output = ps(None)?;
+    }
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(response(anyhow!(

@@ -190,6 +190,11 @@ fn top_shows_the_processes() {
     assert!(lines[1].contains(&format!("{} ", sandbox.pid_of("cc"))), "{outcome}");
     let outcome = sandbox.run(["top", "cc", "-o", "pid,comm"]);
     assert_eq!(outcome.success().lines()[0], "PID                 COMMAND");
+    // Also those of another user, whom the options alone would leave out.
+    sandbox.run(["run", "-d", "--name", "other", "-u", "33", "busybox", "sleep", "8765"]).success();
+    wait_until("another user's", || {
+        sandbox.run(["top", "other", "-o", "pid,args"]).text().contains("sleep 8765")
+    });
     sandbox
         .run(["top", "cc", "-o", "comm"])
         .stderr("Error response from daemon: Couldn't find PID field in ps output\n")

@@ -6,6 +6,7 @@ use crate::support::Sandbox;
 use crate::support::harness::{Test, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
+    says_which_flags_do_nothing,
     builds_and_shows_it,
     shows_where_it_failed,
     refuses_what_buildkit_refuses,
@@ -260,4 +261,18 @@ fn keeps_names_of_builders() {
     sandbox.run(["buildx", "rm", "mine"]).success();
     sandbox.run(["buildx", "inspect"]).stdout_contains("Name:   default\n");
     sandbox.run(["buildx", "version"]).stdout_contains("github.com/docker/buildx v0.");
+}
+
+fn says_which_flags_do_nothing() {
+    let sandbox = Sandbox::new().busybox();
+    let directory = sandbox.dir().join("nothing");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("Dockerfile"), "FROM busybox\n").unwrap();
+    let directory = directory.display().to_string();
+    let outcome = sandbox.run(["build", "-q", "-m", "1g", "--cpu-shares", "2", &directory]);
+    outcome.success().stderr(
+        "WARNING: --memory has no effect on a build, as with BuildKit\n\
+         WARNING: --cpu-shares has no effect on a build, as with BuildKit\n",
+    );
+    sandbox.run(["build", "-q", &directory]).success().stderr("");
 }

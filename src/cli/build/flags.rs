@@ -138,3 +138,23 @@ pub(in crate::cli) struct BuildArgs {
     #[arg(value_name = "PATH | URL | -")]
     pub(super) context: String,
 }
+
+impl BuildArgs {
+    /// Returns the flags that were given and limit nothing.
+    pub(super) fn without_effect(&self) -> Vec<&'static str> {
+        [
+            ("--isolation", self.isolation.is_some()),
+            ("--memory", self.memory.is_some()),
+            ("--memory-swap", self.memory_swap.is_some()),
+            ("--cpu-period", self.cpu_period.is_some()),
+            ("--cpu-quota", self.cpu_quota.is_some()),
+            ("--cpu-shares", self.cpu_shares.is_some()),
+            ("--cpuset-cpus", self.cpuset_cpus.is_some()),
+            ("--cpuset-mems", self.cpuset_mems.is_some()),
+            ("--security-opt", !self.security_opt.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+}

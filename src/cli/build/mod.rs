@@ -95,6 +95,9 @@ pub(super) const SPEC: Spec = Spec {
 
 fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
     let request = &Request::read(args, session)?;
+    for flag in args.without_effect() {
+        eprintln!("WARNING: {flag} has no effect on a build, as with BuildKit");
+    }
     let store = session.image_store()?;
     let place = context::find(request, store).map_err(|error| failed("failed to build: ", &error))?;
     if request.list_targets {

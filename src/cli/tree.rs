@@ -260,8 +260,8 @@ mod tests {
         assert_eq!(
             names,
             [
-                "history", "import", "inspect", "load", "ls", "prune", "pull", "push", "rm", "save", "tag",
-                "tree"
+                "build", "history", "import", "inspect", "load", "ls", "prune", "pull", "push", "rm", "save",
+                "tag", "tree"
             ]
         );
     }

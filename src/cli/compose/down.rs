@@ -54,10 +54,7 @@ pub(in crate::cli) const RESTART: Spec = Spec {
     usage: "[OPTIONS] [SERVICE...]",
     rules: ANY,
     define: |command| with_dry_run(RestartArgs::augment_args(command)),
-    run: |matches, session| {
-        let args = RestartArgs::from_arg_matches(matches)?;
-        act(session, &args.timed.services, &Act::Restart { timeout: args.timed.timeout })
-    },
+    run: |matches, session| restart(&RestartArgs::from_arg_matches(matches)?, session),
 };
 
 /// `compose kill`
@@ -156,7 +153,7 @@ struct TimedArgs {
 struct RestartArgs {
     #[command(flatten)]
     timed: TimedArgs,
-    /// Accepted; only the services that are named are restarted
+    /// Do not restart services that depend on those (depends_on with restart)
     #[arg(long)]
     no_deps: bool,
 }
@@ -239,11 +236,45 @@ fn act(session: &Session, services: &[String], act: &Act) -> Result<u8> {
     let (name, context) = project_or_name(session, services)?;
     let here = Here::new(session)?;
     let members = members(&here, &name, context.as_ref(), services)?;
-    if members.is_empty() && matches!(act, Act::Restart { .. } | Act::Start) {
-        return Err(coded(1, format!("no container found for project {name:?}: not found")));
-    }
     life::act(&here.engine(), &members, act).map_err(response)?;
     Ok(0)
+}
+
+fn restart(args: &RestartArgs, session: &Session) -> Result<u8> {
+    let named = &args.timed.services;
+    let (name, context) = project_or_name(session, named)?;
+    let here = Here::new(session)?;
+    let found = members(&here, &name, context.as_ref(), named)?;
+    if found.is_empty() {
+        return Err(coded(1, format!("no container found for project {name:?}: not found")));
+    }
+    let act = Act::Restart { timeout: args.timed.timeout };
+    life::act(&here.engine(), &found, &act).map_err(response)?;
+    let followers = match &context {
+        Some(context) if !args.no_deps => followers(context, named),
+        _ => Vec::new(),
+    };
+    if !followers.is_empty() {
+        let found = members(&here, &name, context.as_ref(), &followers)?;
+        life::act(&here.engine(), &found, &act).map_err(response)?;
+    }
+    Ok(0)
+}
+
+/// Returns the services that are restarted when those that are named are, directly or by another.
+fn followers(context: &Context, named: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    loop {
+        let is_known = |name: &String, found: &[String]| named.contains(name) || found.contains(name);
+        let next = context.project.services.iter().find(|(name, service)| {
+            !is_known(name, &found)
+                && service.depends_on.iter().any(|(other, it)| it.restart && is_known(other, &found))
+        });
+        match next {
+            Some((name, _)) => found.push(name.clone()),
+            None => return found,
+        }
+    }
 }
 
 fn start(args: &StartArgs, session: &Session) -> Result<u8> {

@@ -82,7 +82,7 @@ struct MakeArgs {
     /// Number of containers of a service (SERVICE=NUM)
     #[arg(long, value_name = "stringArray")]
     scale: Vec<String>,
-    /// Answer yes to every question
+    /// Answer yes to every question; there are none
     #[arg(long, short)]
     yes: bool,
     /// Services
@@ -147,7 +147,7 @@ struct UpArgs {
     /// Return the exit code of this service's container; implies --abort-on-container-exit
     #[arg(long, value_name = "string")]
     exit_code_from: Option<String>,
-    /// Accepted; there is no menu
+    /// Refused: there is no menu
     #[arg(long, hide = true)]
     menu: bool,
     /// Do not show the output of these services
@@ -196,6 +196,9 @@ fn run(args: &UpArgs, session: &Session) -> Result<u8> {
     let aborts =
         args.abort_on_container_exit || args.abort_on_container_failure || args.exit_code_from.is_some();
     let detach = args.detach || args.wait;
+    if args.menu {
+        bail!("--menu: there is no menu");
+    }
     if detach && (aborts || !args.attach.is_empty() || args.attach_dependencies) {
         bail!(
             "--detach cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies"

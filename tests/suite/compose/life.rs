@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = tests![
     runs_commands_of_its_own,
     says_what_it_would_do,
     mends_what_a_kill_has_left,
+    restarts_what_follows,
 ];
 
 const CHAIN: &str = "services:\n  web:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n    depends_on:\n      \
@@ -157,4 +158,29 @@ fn mends_what_a_kill_has_left() {
     sandbox.run(["ps", "-a", "--format", "{{.Names}}"]).stdout("p-a-1\n");
     sandbox.run(["compose", "down"]).success();
     sandbox.run(["ps", "-aq"]).stdout("");
+}
+
+fn restarts_what_follows() {
+    let service = "    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n";
+    let after = |other: &str, restart: bool| {
+        format!("    depends_on: {{{other}: {{condition: service_started, restart: {restart}}}}}\n")
+    };
+    let sandbox = project(&format!(
+        "services:\n  a:\n{service}  b:\n{service}{}  c:\n{service}{}  d:\n{service}{}",
+        after("a", true),
+        after("b", true),
+        after("a", false)
+    ));
+    sandbox.run(["compose", "up", "-d"]).success();
+    let pids = || ["a", "b", "c", "d"].map(|name| sandbox.pid_of(&format!("p-{name}-1")));
+    let changed = |before: &[_; 4], now: &[_; 4]| -> Vec<bool> {
+        before.iter().zip(now).map(|(before, now)| before != now).collect()
+    };
+    let first = pids();
+    sandbox.run(["compose", "restart", "--no-deps", "a"]).success();
+    let second = pids();
+    assert_eq!(changed(&first, &second), [true, false, false, false]);
+    sandbox.run(["compose", "restart", "a"]).success();
+    assert_eq!(changed(&second, &pids()), [true, true, true, false]);
+    sandbox.run(["compose", "up", "--menu"]).code(1).stderr_contains("there is no menu");
 }

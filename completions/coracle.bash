@@ -624,7 +624,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__build)
-            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
+            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --provenance --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -734,6 +734,10 @@ _coracle() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --provenance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --rm)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -804,7 +808,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__builder__subcmd__build)
-            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
+            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --provenance --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -911,6 +915,10 @@ _coracle() {
                     return 0
                     ;;
                 --ulimit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provenance)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1060,7 +1068,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__buildx__subcmd__build)
-            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
+            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --provenance --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1167,6 +1175,10 @@ _coracle() {
                     return 0
                     ;;
                 --ulimit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provenance)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4478,7 +4490,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__image__subcmd__build)
-            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
+            opts="-f -o -q -t -m -c --add-host --allow --build-arg --build-context --builder --cache-from --cache-to --call --check --file --iidfile --label --load --metadata-file --network --no-cache --no-cache-filter --output --platform --progress --pull --push --quiet --secret --shm-size --squash --ssh --tag --target --ulimit --provenance --compress --force-rm --rm --isolation --memory --memory-swap --cpu-period --cpu-quota --cpu-shares --cpuset-cpus --cpuset-mems --security-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4585,6 +4597,10 @@ _coracle() {
                     return 0
                     ;;
                 --ulimit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provenance)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

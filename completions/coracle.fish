@@ -107,6 +107,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand build" -l ssh -d 'SSH ag
 complete -c coracle -n "__fish_coracle_using_subcommand build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l target -d 'Set the target build stage to build' -r
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand build" -l provenance -d 'Nothing: no attestations are made' -r
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand build" -l isolation -d 'Nothing, as with BuildKit' -r
@@ -211,7 +212,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l volumes -d 'Print the names of the volumes, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -s s -l signal -d 'Signal to send' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l remove-orphans -d 'Accepted; containers of services that are gone are left to down'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l remove-orphans -d 'Refused: containers of services that are gone are left to down'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pause" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from restart" -s t -l timeout -d 'Seconds that containers have to stop' -r
@@ -571,6 +572,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l provenance -d 'Nothing: no attestations are made' -r
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand builder; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
@@ -645,6 +647,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l provenance -d 'Nothing: no attestations are made' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r
@@ -688,6 +691,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l target -d 'Set the target build stage to build' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l provenance -d 'Nothing: no attestations are made' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from b" -l isolation -d 'Nothing, as with BuildKit' -r
@@ -1003,6 +1007,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_s
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -s t -l tag -d 'Image identifier (format: "[registry/]repository[:tag]")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l target -d 'Set the target build stage to build' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l ulimit -d 'Ulimit options' -r
+complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l provenance -d 'Nothing: no attestations are made' -r
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l rm -d 'Nothing: what a step runs in never outlives it' -r -f -a "true\t''
 false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand image; and __fish_seen_subcommand_from build" -l isolation -d 'Nothing, as with BuildKit' -r

@@ -54,20 +54,21 @@ struct LogsArgs {
     container: String,
 }
 
+/// Reads the moment that a flag names; an empty one is none.
+pub(super) fn moment_of(flag: &str, text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{flag}\": {why}")))
+        .transpose()
+}
+
 fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
     let now = Timestamp::now();
-    let time = |name: &str, text: &Option<String>| {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
-            .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{name}\": {why}")))
-            .transpose()
-    };
     let options = LogOptions {
         follow: args.follow,
         // As Docker: what is no number, or less than none, is all.
         tail: args.tail.parse().ok(),
-        since: time("since", &args.since)?,
-        until: time("until", &args.until)?,
+        since: moment_of("since", args.since.as_deref(), now)?,
+        until: moment_of("until", args.until.as_deref(), now)?,
         timestamps: args.timestamps,
         details: args.details,
     };

@@ -271,8 +271,9 @@ fn says_which_flags_do_nothing() {
     let directory = directory.display().to_string();
     let outcome = sandbox.run(["build", "-q", "-m", "1g", "--cpu-shares", "2", &directory]);
     outcome.success().stderr(
-        "WARNING: --memory has no effect on a build, as with BuildKit\n\
-         WARNING: --cpu-shares has no effect on a build, as with BuildKit\n",
+        "WARNING: --memory has no effect on a build\nWARNING: --cpu-shares has no effect on a build\n",
     );
-    sandbox.run(["build", "-q", &directory]).success().stderr("");
+    let outcome = sandbox.run(["build", "-q", "--provenance=mode=max", &directory]);
+    outcome.success().stderr("WARNING: --provenance has no effect on a build\n");
+    sandbox.run(["build", "-q", "--provenance=false", &directory]).success().stderr("");
 }

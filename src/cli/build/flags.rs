@@ -98,6 +98,9 @@ pub(in crate::cli) struct BuildArgs {
     /// Ulimit options
     #[arg(long, value_name = "ulimit", value_parser = parse_ulimit)]
     pub(super) ulimit: Vec<Ulimit>,
+    /// Nothing: no attestations are made
+    #[arg(long, hide = true, value_name = "string")]
+    provenance: Option<String>,
     /// Nothing: layers are stored unpacked
     #[arg(long, hide = true)]
     compress: bool,
@@ -143,6 +146,7 @@ impl BuildArgs {
     /// Returns the flags that were given and limit nothing.
     pub(super) fn without_effect(&self) -> Vec<&'static str> {
         [
+            ("--provenance", !matches!(self.provenance.as_deref(), None | Some("false" | "0"))),
             ("--isolation", self.isolation.is_some()),
             ("--memory", self.memory.is_some()),
             ("--memory-swap", self.memory_swap.is_some()),

@@ -60,13 +60,6 @@ const ABSENT: &[Absent] = &[
         reason: "attestations",
     },
     Absent {
-        long: "provenance",
-        short: None,
-        takes_value: true,
-        harmless: &["false", "0", "mode=min", "mode=max", "true"],
-        reason: "attestations",
-    },
-    Absent {
         long: "sbom",
         short: None,
         takes_value: true,
@@ -96,7 +89,7 @@ pub(super) const SPEC: Spec = Spec {
 fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
     let request = &Request::read(args, session)?;
     for flag in args.without_effect() {
-        eprintln!("WARNING: {flag} has no effect on a build, as with BuildKit");
+        eprintln!("WARNING: {flag} has no effect on a build");
     }
     let store = session.image_store()?;
     let place = context::find(request, store).map_err(|error| failed("failed to build: ", &error))?;

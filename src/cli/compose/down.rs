@@ -66,6 +66,9 @@ pub(in crate::cli) const KILL: Spec = Spec {
     define: |command| with_dry_run(KillArgs::augment_args(command)),
     run: |matches, session| {
         let args = KillArgs::from_arg_matches(matches)?;
+        if args.remove_orphans {
+            return Err(coded(1, "--remove-orphans: kill removes nothing; `compose down` does".to_owned()));
+        }
         act(session, &args.services, &Act::Kill { signal: args.signal.clone() })
     },
 };
@@ -160,7 +163,7 @@ struct RestartArgs {
 
 #[derive(Debug, Args)]
 struct KillArgs {
-    /// Accepted; containers of services that are gone are left to down
+    /// Refused: containers of services that are gone are left to down
     #[arg(long, hide = true)]
     remove_orphans: bool,
     /// Signal to send

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
 
@@ -10,8 +10,8 @@ use super::down::members;
 use super::follow::writers;
 use super::front::{Here, project_or_name};
 use super::with_dry_run;
-use crate::cli::format::moment;
 use crate::cli::grammar::{Arity, Rules, integer};
+use crate::cli::logs::moment_of;
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
 use crate::compose::life::Member;
@@ -60,17 +60,11 @@ struct LogsArgs {
 
 fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
     let now = Timestamp::now();
-    let time = |name: &str, text: &Option<String>| {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
-            .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{name}\": {why}")))
-            .transpose()
-    };
     let options = LogOptions {
         follow: args.follow,
         tail: args.tail.parse().ok(),
-        since: time("since", &args.since)?,
-        until: time("until", &args.until)?,
+        since: moment_of("since", args.since.as_deref(), now)?,
+        until: moment_of("until", args.until.as_deref(), now)?,
         timestamps: args.timestamps,
         details: false,
     };

@@ -183,4 +183,5 @@ fn restarts_what_follows() {
     sandbox.run(["compose", "restart", "a"]).success();
     assert_eq!(changed(&second, &pids()), [true, true, true, false]);
     sandbox.run(["compose", "up", "--menu"]).code(1).stderr_contains("there is no menu");
+    sandbox.run(["compose", "kill", "--remove-orphans"]).code(1).stderr_contains("kill removes nothing");
 }

@@ -27,6 +27,9 @@ pub use account::{Account, Group, ResolveError, User, group, passwd, resolve};
 pub use ancestor::Ancestor;
 pub use diagnose::diagnose;
 
+/// The attribute of a file's owner, where the user namespace maps one id: `uid:gid:mode`, mode in octal.
+pub const OWNER: &str = "user.coracle.owner";
+
 /// What the user may do on this machine, from the most to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {

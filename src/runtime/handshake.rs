@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::ownership::{self, Beginning};
 use super::{StartError, guest, lookup};
 use crate::sys::socket;
 
@@ -20,6 +21,8 @@ pub(super) enum FromInit {
     Network,
     /// The master of the terminal comes with this.
     Terminal,
+    /// The listener of the filter of ownership comes with this.
+    Ownership(Beginning),
     /// All is done but the exec of this program. What follows is the socket's end, or the `errno` of the
     /// failed exec, which the guest program `launch` sends as four bytes.
     Executing(String),
@@ -56,17 +59,30 @@ pub(super) fn take_network(from: &OwnedFd) -> anyhow::Result<OwnedFd> {
     }
 }
 
-/// Listens until the new process has executed the user's program or has failed. Returns the master of its
-/// terminal if it has one.
-pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
+/// What the new process has handed over.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    /// The master of its terminal, if it has one.
+    pub(super) terminal: Option<OwnedFd>,
+    /// What is closed when the steward of its ownership is gone, if it has one.
+    pub(super) steward: Option<OwnedFd>,
+}
+
+/// Listens until the new process, which is `inside` of the container whose first process is `first`, has executed the
+/// user's program or has failed.
+pub(super) fn listen(
+    from: &OwnedFd,
+    inside: BorrowedFd<'_>,
+    first: BorrowedFd<'_>,
+) -> Result<Received, StartError> {
     let mut buffer = vec![0; LIMIT];
-    let (mut terminal, mut executing) = (None, None::<String>);
+    let (mut received, mut executing) = (Received::default(), None::<String>);
     loop {
         let (length, fds) =
             socket::receive(from.as_fd(), &mut buffer).context("listen to the container's process")?;
         let message = &buffer[..length];
         match (&executing, message) {
-            (Some(_), []) => return Ok(terminal),
+            (Some(_), []) => return Ok(received),
             (None, []) => return Err(anyhow!("the container's process ended before it was set up").into()),
             _ => {}
         }
@@ -77,7 +93,11 @@ pub(super) fn listen(from: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
         }
         match serde_json::from_slice(message).context("understand the container's process")? {
             FromInit::Network => return Err(anyhow!("the container's process repeats itself").into()),
-            FromInit::Terminal => terminal = fds.into_iter().next(),
+            FromInit::Terminal => received.terminal = fds.into_iter().next(),
+            FromInit::Ownership(beginning) => {
+                let listener = fds.into_iter().next().context("the filter of ownership has no listener")?;
+                received.steward = Some(ownership::attend(listener, beginning, inside, first)?);
+            }
             FromInit::Executing(program) => executing = Some(program),
             FromInit::NotFound(text) => return Err(StartError::NotFound(text)),
             FromInit::NotExecutable(text) => return Err(StartError::NotExecutable(text)),

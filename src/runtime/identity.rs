@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 
 use crate::idmap::User;
 use crate::oci::runtime::{Capabilities, PosixRlimitType, Process};
@@ -73,6 +73,11 @@ impl Powers {
         Ok(Some(Self { bounding, permitted, effective: bits(wanted.effective().as_ref())? & permitted }))
     }
 
+    /// Returns the capabilities that root has at most, as bits.
+    pub(super) fn of_root(self) -> u64 {
+        self.bounding
+    }
+
     /// Gives up for ever what is not in the bounding set.
     pub(super) fn bound(self) -> Result<()> {
         for index in 0..64 {
@@ -93,6 +98,21 @@ impl Powers {
     pub(super) fn settle(self) -> Result<()> {
         set(self.permitted, self.effective)
     }
+}
+
+/// Returns the ids that this process has.
+pub(super) fn own() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// Stays what it is, where there is one id only and `user` is one that is emulated. Root's way to have capabilities
+/// after exec is closed if `user` is not root.
+pub(super) fn keep_user(user: &User) -> Result<()> {
+    if user.uid != 0 && own().0 == 0 {
+        let bits = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
+        rustix::thread::set_capabilities_secure_bits(bits).context("give up the powers of root")?;
+    }
+    Ok(())
 }
 
 /// Makes every capability effective that this process still has. Becoming another user switches them off.

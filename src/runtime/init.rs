@@ -17,6 +17,7 @@ use super::cgroup::Instead;
 use super::guest::{LaunchMode, ParentDeath};
 use super::handshake::FromInit;
 use super::identity::{self, Powers};
+use super::ownership::{self, Beginning, Credentials};
 use super::perform::{self, Stage};
 use super::plan::Step;
 use super::root::Root;
@@ -49,6 +50,8 @@ pub(super) struct Body<'a> {
     pub(super) new_cgroups: bool,
     /// What it does to itself in the place of a cgroup. Of the first process, somebody else sees to that.
     pub(super) instead: Option<&'a Instead>,
+    /// Whether there is one id only, so that all others are emulated.
+    pub(super) emulates: bool,
     /// Whether it hands over its network namespace before it waits: hidden, only it can open that.
     pub(super) hands_over: bool,
 }
@@ -152,14 +155,15 @@ fn execute(
     may_set_groups: bool,
     report: BorrowedFd<'_>,
 ) -> Result<Infallible, StartError> {
-    let Body { process, user, pipes, seccomp, mode, parent_death, .. } = body;
+    let Body { process, user, pipes, seccomp, mode, parent_death, emulates, .. } = body;
     let user = resolve(user, root)?;
+    let (uid, gid) = if emulates { identity::own() } else { (user.uid, user.gid) };
     rustix::process::setsid().context("start a session")?;
     if let Some(Terminal { master, slave, .. }) = terminal {
         FromInit::Terminal.send(report, &[master.as_fd()]).context("hand over the terminal")?;
-        Terminal::install(&slave, user.uid, user.gid)?;
+        Terminal::install(&slave, uid, gid)?;
     } else if let Some(pipes) = pipes {
-        pipes.install(user.uid)?;
+        pipes.install(uid)?;
     }
     // Only a quota can refuse it, and then the filter keeps the container from the keys of the session.
     let _ = process::new_session_keyring();
@@ -180,7 +184,11 @@ fn execute(
             true
         }
     };
-    identity::become_user(&user, may_set_groups)?;
+    if emulates {
+        identity::keep_user(&user)?;
+    } else {
+        identity::become_user(&user, may_set_groups)?;
+    }
     if !entered {
         rustix::process::chdir(process.cwd()).map_err(|errno| no_directory(process.cwd(), errno))?;
     }
@@ -201,6 +209,15 @@ fn execute(
             .context("become the one who collects orphans")?;
     }
     let launch = sealed_launcher().context("make the launcher")?;
+    if emulates {
+        // Before the container's own filter, which may forbid it.
+        let listener = ownership::install()?;
+        let beginning = Beginning {
+            credentials: Credentials::of(user.uid, user.gid, &user.groups),
+            powers: powers.map_or(u64::MAX, Powers::of_root),
+        };
+        FromInit::Ownership(beginning).send(report, &[listener.as_fd()]).context("hand over the filter")?;
+    }
     if let Some(filter) = seccomp {
         seccomp::install(filter).context("install the seccomp filter")?;
     }

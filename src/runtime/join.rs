@@ -10,10 +10,11 @@ use rustix::thread::ThreadNameSpaceType;
 
 use super::cgroup::{Cgroup, Instead};
 use super::guest::{LaunchMode, ParentDeath};
+use super::handshake::{self, Received};
 use super::init::{self, Body};
 use super::spawn::{Enter, spawn};
 use super::stdio::Pipes;
-use super::{Io, Process, StartError, UserRequest, WindowSize, handshake};
+use super::{Io, Process, StartError, UserRequest, WindowSize};
 use crate::oci::runtime;
 use crate::sys::{process, socket};
 
@@ -72,6 +73,7 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         hidden: true,
         new_cgroups: false,
         instead: Some(request.instead),
+        emulates: has_one_id(target.pid)?,
         hands_over: false,
     };
     let mut given = Some((body, theirs));
@@ -82,10 +84,10 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         }
     })?;
     drop(given);
-    match handshake::listen(&ours) {
-        Ok(terminal) => {
+    match handshake::listen(&ours, pidfd.as_fd(), target.pidfd) {
+        Ok(Received { terminal, steward }) => {
             let io = terminal.map(Io::Terminal).or(io).context("the process gave no terminal")?;
-            Ok(Process { pid, pidfd, io })
+            Ok(Process { pid, pidfd, io, steward })
         }
         Err(error) => {
             // It ends by itself once it has said why.
@@ -94,6 +96,13 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
             Err(error)
         }
     }
+}
+
+/// Tells whether the user namespace of process `pid` maps one user only.
+fn has_one_id(pid: i32) -> Result<bool> {
+    let path = format!("/proc/{pid}/uid_map");
+    let map = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    Ok(map.split_ascii_whitespace().skip(2).eq(["1"]))
 }
 
 /// Returns the namespaces of process `pid` that are not this process's own. Entering one that is shared

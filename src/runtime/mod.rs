@@ -29,6 +29,7 @@ mod init;
 mod join;
 mod lookup;
 mod options;
+mod ownership;
 mod perform;
 mod plan;
 mod prepare;
@@ -142,6 +143,8 @@ pub struct Process {
     pub pidfd: OwnedFd,
     /// The other ends of its standard streams.
     pub io: Io,
+    /// The end of a pipe that is closed when nobody changes the container's files for it any more, if somebody does.
+    pub steward: Option<OwnedFd>,
 }
 
 /// The other ends of a process's standard streams.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::guest::{LaunchMode, ParentDeath};
-use super::handshake;
+use super::handshake::{self, Received};
 use super::init::{self, Body};
 use super::plan::{self, Facts, has_new};
 use super::root::Root;
@@ -65,6 +65,7 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         hidden: shares_users,
         new_cgroups: has_new(spec, LinuxNamespaceType::Cgroup),
         instead: None,
+        emulates: bundle.identity.level == Level::Single,
         hands_over: shares_users && has_new(spec, LinuxNamespaceType::Network),
     };
     let hands_over = body.hands_over;
@@ -107,14 +108,14 @@ impl Prepared {
     /// Lets the process go, and returns when the user's program runs or cannot.
     pub fn start(mut self) -> Result<Process, StartError> {
         socket::send(&self.socket, b"go", &[]).context("start the container's process")?;
-        let terminal = handshake::listen(&self.socket)?;
+        let Received { terminal, steward } = handshake::listen(&self.socket, self.pidfd(), self.pidfd())?;
         let io = match terminal {
             Some(master) => Some(Io::Terminal(master)),
             None => self.io.take(),
         };
         let io = io.context("the container's process gave no terminal")?;
         let pidfd = self.pidfd.take().context("the container's process is gone")?;
-        Ok(Process { pid: self.pid, pidfd, io })
+        Ok(Process { pid: self.pid, pidfd, io, steward })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod netlink;
+pub mod notify;
 pub mod proc;
 pub mod process;
 pub mod seccomp;

@@ -96,6 +96,10 @@ pub(super) fn run(order: &Order, command: &Command, control: &OwnedFd) -> Result
         let _ = process::send_signal(started.pidfd.as_fd(), libc::SIGKILL);
     }
     let code = process::reap(started.pidfd.as_fd()).context("collect the command")?.code();
+    if let Some(steward) = started.steward {
+        // It may be at work for a process that is gone; then nothing changes any more.
+        let _ = rustix::io::read(steward, &mut [0; 1][..]);
+    }
     stubs.clear(&order.dir.join("layer/tree"));
     Ok(Said::Exited(code))
 }

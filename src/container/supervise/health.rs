@@ -177,7 +177,7 @@ impl Checks {
             instead: &patient.kept.instead,
         };
         let target = Target { pidfd: patient.pidfd, pid: patient.pid };
-        let Process { pid, pidfd, io } = runtime::join(target, &request).map_err(exec::explain)?;
+        let Process { pid, pidfd, io, .. } = runtime::join(target, &request).map_err(exec::explain)?;
         Ok((pid, pidfd, Stdio::new(io)?))
     }
 

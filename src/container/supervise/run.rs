@@ -102,6 +102,8 @@ enum Asked {
 #[derive(Debug)]
 struct Running {
     pidfd: OwnedFd,
+    /// What is closed when nobody changes its files for it any more, if somebody does.
+    steward: Option<OwnedFd>,
     since: Instant,
     stdio: Stdio,
 }
@@ -249,8 +251,8 @@ impl Supervisor {
         self.mark.last = None;
         self.checks = Checks::begin(&self.dir, &self.config)?;
         self.dir.put_alive(&self.mark)?;
-        let Process { pidfd, io, .. } = process;
-        self.process = Some(Running { pidfd, since: Instant::now(), stdio: Stdio::new(io)? });
+        let Process { pidfd, io, steward, .. } = process;
+        self.process = Some(Running { pidfd, steward, since: Instant::now(), stdio: Stdio::new(io)? });
         for joined in &self.mark.networks {
             link::announce(&self.store, &joined.endpoint.linked_by);
         }
@@ -324,6 +326,10 @@ impl Supervisor {
         self.check_memory();
         let Some(process) = self.process.take() else { return Ok(None) };
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
+        if let Some(steward) = &process.steward {
+            // It may be at work for a process that is gone; then nothing changes the files any more.
+            let _ = rustix::io::read(steward, &mut [0; 1][..]);
+        }
         if !self.config.sharing.dies_as_one()
             && let Err(error) = strays::kill(&self.config.id)
         {

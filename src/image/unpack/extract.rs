@@ -18,7 +18,7 @@ use crate::image::room::Room;
 use crate::store::LayerRecord;
 
 /// The attribute that keeps an owner that cannot be set.
-pub const OWNER: &str = "user.coracle.owner";
+pub use crate::idmap::OWNER;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Files of aufs itself, which old layers contain.

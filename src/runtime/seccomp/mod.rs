@@ -57,6 +57,31 @@ pub fn compile(seccomp: &LinuxSeccomp) -> Result<Vec<libc::sock_filter>> {
     program(&filter).context("compile the seccomp profile")
 }
 
+/// An argument of a call, a mask, and what the argument is under that mask.
+pub type Bits = (u8, u64, u64);
+
+/// Compiles a filter that leaves the calls in `names` to whoever listens, and lets all others through: each
+/// without a condition, or with one.
+pub fn notifying(names: &[(&str, Option<Bits>)]) -> Result<Vec<libc::sock_filter>> {
+    let rules = names.iter().map(|(name, bits)| rule::Rule {
+        name,
+        action: rule::Action::Notify,
+        conditions: bits
+            .map(|(argument, mask, value)| {
+                let comparison = rule::Comparison::Masked(mask);
+                rule::Condition { argument, comparison, value }
+            })
+            .into_iter()
+            .collect(),
+    });
+    let architectures = match NATIVE {
+        Architecture::Aarch64 => vec![Architecture::Aarch64, Architecture::Arm],
+        _ => vec![Architecture::X86_64, Architecture::X32, Architecture::X86],
+    };
+    let filter = Filter { default: rule::Action::Allow, architectures, rules: rules.collect() };
+    program(&filter).context("compile the filter")
+}
+
 fn program(filter: &Filter<'_>) -> Result<Vec<libc::sock_filter>, compile::TooLong> {
     let instructions = compile::compile(filter)?;
     Ok(instructions

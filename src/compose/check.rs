@@ -107,6 +107,22 @@ pub(super) fn check(root: &Node, all: &[String], how: How) -> Result<(), Problem
     if how.interpolate {
         clashes(services)?;
     }
+    for section_name in ["networks", "volumes", "secrets", "configs"] {
+        for thing in section(root, section_name) {
+            if thing.node.get("external").and_then(Node::as_bool) != Some(true) {
+                continue;
+            }
+            let own = |key: &str| matches!(key, "name" | "external") || key.starts_with("x-");
+            let others = thing.node.as_map().into_iter().flat_map(|map| &map.0);
+            if let Some(entry) = others.into_iter().find(|entry| !own(&entry.key)) {
+                let text = format!(
+                    "{section_name}.{}: conflicting parameters \"external\" and {:?} specified",
+                    thing.key, entry.key
+                );
+                return Err(problem(format!("{text}{}", entry.at.whole())));
+            }
+        }
+    }
     for section_name in ["secrets", "configs"] {
         for entry in section(root, section_name) {
             let sources = ["file", "environment", "content", "driver"];
@@ -165,12 +181,14 @@ fn check_service(entry: &Entry, service: &Map, root: &Node, all: &[String]) -> R
     }
     let build = service.get("build").and_then(Node::as_map);
     for (key, kind) in [("secrets", "secret"), ("configs", "config")] {
-        for grant in list(service, key).iter().chain(build.map(|build| list(build, key)).unwrap_or_default())
-        {
-            let source = grant.text("source").unwrap_or_default();
-            if !there(key, source) {
-                let text = format!("service {name:?} refers to undefined {kind} {source}");
-                return Err(invalid(&text, &grant.at));
+        let of_build = build.map(|build| list(build, key)).unwrap_or_default();
+        for (what, grants) in [("", list(service, key)), ("build ", of_build)] {
+            for grant in grants {
+                let source = grant.text("source").unwrap_or_default();
+                if !there(key, source) {
+                    let text = format!("service {name:?} refers to undefined {what}{kind} {source}");
+                    return Err(invalid(&text, &grant.at));
+                }
             }
         }
     }
@@ -183,6 +201,14 @@ fn check_service(entry: &Entry, service: &Map, root: &Node, all: &[String]) -> R
                 complaint.0.push_str(&hint);
             }
             return Err(complaint);
+        }
+    }
+    let triggers = service.get("develop").and_then(|develop| develop.get("watch"));
+    for trigger in triggers.and_then(Node::as_list).unwrap_or_default() {
+        let action = trigger.text("action").unwrap_or_default();
+        if !matches!(action, "rebuild" | "restart") && trigger.text("target").is_none_or(str::is_empty) {
+            let text = format!("services.{name}.develop.watch: target is required for non-rebuild actions");
+            return Err(invalid(&text, &trigger.at));
         }
     }
     let replicas = service.get("deploy").and_then(|deploy| deploy.get("replicas"));

@@ -105,9 +105,11 @@ fn deep(text: &str, lookup: Lookup<'_>, seen: &mut Seen, depth: usize) -> Result
         } else {
             let name = name_of(rest);
             if name.is_empty() {
-                return Err(Refusal::Invalid);
+                // One that stands before no name is a character like any other: `$(pwd)`, `$1`.
+                out.push('$');
+            } else {
+                out.push_str(&plain(name, lookup, seen));
             }
-            out.push_str(&plain(name, lookup, seen));
             rest = &rest[name.len()..];
         }
     }

@@ -11,7 +11,7 @@ use super::interpolate::{Seen, interpolate};
 use super::merge::{merge, settle};
 use super::schema;
 use super::shape::{self, Place, Reading, canonical};
-use super::yaml::{self, Entry, Mark, Node, Value};
+use super::yaml::{self, Entry, Mark, Node, Tag, Value};
 
 /// How files are read.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +24,13 @@ pub struct How {
     pub normalize: bool,
     /// Whether what is named must be there.
     pub check: bool,
+    /// Whether the variables of services are read from their files.
+    pub read_env_files: bool,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { interpolate: true, resolve_paths: true, normalize: true, check: true }
+        Self { interpolate: true, resolve_paths: true, normalize: true, check: true, read_env_files: true }
     }
 }
 
@@ -148,7 +150,7 @@ impl Loader {
                 interpolate(&mut node, "name", &lookup, &mut Seen::default())?;
             }
             match node.as_str() {
-                Some(name) if !name.is_empty() => return Ok(name.to_owned()),
+                Some(name) if !name.is_empty() => return Ok(environment::normal_name(name)),
                 Some(_) => {}
                 None => return Err(problem(format!("name must be a string{}", node.at.whole()))),
             }
@@ -215,6 +217,12 @@ impl Loader {
             raw: !self.how.interpolate,
         };
         let place = Place { reading: &reading, path: String::new() };
+        if let Some(services) =
+            node.get("services").filter(|services| services.is_null() && services.tag == Tag::None)
+        {
+            let place = Place { reading: &reading, path: "services".to_owned() };
+            return Err(place.refuse(&services.at, "must be a mapping"));
+        }
         canonical(&node, &schema::PROJECT, &place)
     }
 

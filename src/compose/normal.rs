@@ -12,15 +12,17 @@ use super::yaml::{Entry, Map, Mark, Node, Value};
 /// Puts in the defaults.
 pub(super) fn normalise(model: &mut Model, how: How) -> Result<(), Problem> {
     let variables = &model.variables;
+    let directory =
+        if how.resolve_paths { model.directory.to_string_lossy().into_owned() } else { ".".to_owned() };
     let Some(root) = model.root.as_map_mut() else { return Ok(()) };
     root.add("services", || Node::map(&Mark::nowhere()));
     let mut uses_default = false;
     if let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) {
         for Entry { key, node, .. } in &mut services.0 {
-            if how.interpolate {
+            if how.interpolate && how.read_env_files {
                 resolve_environment(key, node, variables)?;
             }
-            service(node);
+            service(node, &directory);
             uses_default |= node.get("networks").is_some_and(|networks| networks.get("default").is_some());
         }
     }
@@ -162,7 +164,7 @@ fn read_env_file(file: &Node, variables: &Variables, found: &mut Map) -> Result<
 }
 
 /// Puts in what a service leaves out.
-fn service(node: &mut Node) {
+fn service(node: &mut Node, directory: &str) {
     let at = node.at.clone();
     let Some(map) = node.as_map_mut() else { return };
     let has_networks = map.get("networks").and_then(Node::as_map).is_some_and(|map| !map.0.is_empty());
@@ -175,7 +177,7 @@ fn service(node: &mut Node) {
         if build.get("dockerfile_inline").is_none() {
             build.add("dockerfile", || Node::string("Dockerfile", &at));
         }
-        build.add("context", || Node::string(".", &at));
+        build.add("context", || Node::string(directory, &at));
     }
     if let Some(Value::List(secrets)) = map.get_mut("secrets").map(|node| &mut node.value) {
         for secret in secrets {

@@ -50,6 +50,12 @@ impl Loaded {
         out
     }
 
+    /// Returns the names of the models.
+    pub fn models(&self) -> Vec<String> {
+        let models = self.model.get("models").and_then(Node::as_map);
+        models.into_iter().flat_map(super::yaml::Map::keys).map(str::to_owned).collect()
+    }
+
     /// Replaces the image of a service by another name for it.
     pub fn set_image(&mut self, service: &str, image: &str) {
         let services =

@@ -297,11 +297,11 @@ fn mapping(node: &Node, labels: bool, place: &Place<'_>) -> Result<Node, Problem
         Value::List(list) => {
             for (at, item) in list.iter().enumerate() {
                 let below = place.below(&at.to_string());
-                let text = item.scalar().ok_or_else(|| below.refuse(&item.at, "must be a string"))?;
+                let text = item.as_str().ok_or_else(|| below.refuse(&item.at, "must be a string"))?;
                 match text.split_once('=') {
                     Some((key, value)) => done.set(key, Node::string(value, &item.at)),
-                    None if labels => done.set(&text, Node::string("", &item.at)),
-                    None => done.set(&text, Node::new(Value::Null, &item.at)),
+                    None if labels => done.set(text, Node::string("", &item.at)),
+                    None => done.set(text, Node::new(Value::Null, &item.at)),
                 }
             }
         }

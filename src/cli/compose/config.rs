@@ -39,12 +39,21 @@ struct ConfigArgs {
     /// Print the names of the images, one a line
     #[arg(long)]
     images: bool,
+    /// Print a file that puts digests in place of tags
+    #[arg(long)]
+    lock_image_digests: bool,
+    /// Print the names of the models, one a line
+    #[arg(long)]
+    models: bool,
     /// Print the names of the networks, one a line
     #[arg(long)]
     networks: bool,
     /// Do not check that what is named is there
     #[arg(long)]
     no_consistency: bool,
+    /// Do not read the files of variables of services
+    #[arg(long)]
+    no_env_resolution: bool,
     /// Do not put in variables
     #[arg(long)]
     no_interpolate: bool,
@@ -86,6 +95,7 @@ fn run(args: &ConfigArgs, session: &Session) -> Result<u8> {
         resolve_paths: !args.no_path_resolution,
         normalize: !args.no_normalize,
         check: !args.no_consistency,
+        read_env_files: !args.no_env_resolution,
     };
     let mut loaded = load(session, how, &args.names)?;
     for name in &args.names {
@@ -98,9 +108,16 @@ fn run(args: &ConfigArgs, session: &Session) -> Result<u8> {
     }
     let text = if let Some(text) = listed(args, &loaded)? {
         text
+    } else if args.lock_image_digests {
+        let lines = pin(&loaded, session)?.into_iter();
+        lines.fold("services:\n".to_owned(), |text, (name, image)| {
+            format!("{text}  {name}:\n    image: {image}\n")
+        })
     } else {
         if args.resolve_image_digests {
-            pin(&mut loaded, session)?;
+            for (name, image) in pin(&loaded, session)? {
+                loaded.set_image(&name, &image);
+            }
         }
         if !args.names.is_empty() {
             let wanted = with_dependencies(&loaded, &args.names);
@@ -128,6 +145,8 @@ fn listed(args: &ConfigArgs, loaded: &Loaded) -> Result<Option<String>> {
         lines(in_order())
     } else if args.volumes {
         lines(project.volumes.keys().cloned().collect())
+    } else if args.models {
+        lines(loaded.models())
     } else if args.networks {
         lines(project.networks.keys().cloned().collect())
     } else if let Some(wanted) = &args.hash {
@@ -191,14 +210,16 @@ fn with_dependencies(loaded: &Loaded, names: &[String]) -> Vec<String> {
     found
 }
 
-/// Puts the digest that a registry has for it beside every tag.
-fn pin(loaded: &mut Loaded, session: &Session) -> Result<()> {
-    for (name, service) in loaded.project.services.clone() {
-        let Some(image) = service.image else { continue };
-        let reference = Reference::parse(&image)
+/// Returns the images of services with the digests that registries have for their tags.
+fn pin(loaded: &Loaded, session: &Session) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for (name, service) in &loaded.project.services {
+        let Some(image) = &service.image else { continue };
+        let reference = Reference::parse(image)
             .map_err(|error| anyhow::anyhow!("services.{name}.image: {error}"))?
             .with_default_tag();
         if reference.digest().is_some() {
+            found.push((name.clone(), image.clone()));
             continue;
         }
         let client = client_of(session, &reference)?;
@@ -207,7 +228,7 @@ fn pin(loaded: &mut Loaded, session: &Session) -> Result<()> {
             Some(digest) => digest,
             None => client.manifest(&reference).map_err(of_pull)?.digest,
         };
-        loaded.set_image(&name, &reference.with_digest(digest).to_string());
+        found.push((name.clone(), reference.with_digest(digest).to_string()));
     }
-    Ok(())
+    Ok(found)
 }

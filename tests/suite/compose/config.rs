@@ -90,7 +90,7 @@ fn finds_files_and_variables() {
     sandbox.run(["compose", "-p", "Bad Name", "config"]).code(15).stderr_contains("invalid project name");
     sandbox
         .run(["compose", "-f", "gone.yml", "config"])
-        .code(15)
+        .code(14)
         .stderr_contains("no such file or directory");
 }
 
@@ -98,6 +98,10 @@ fn refuses_bad_files_with_their_place() {
     let sandbox = Sandbox::new();
     let file = sandbox.work().join("compose.yaml");
     let file = file.to_str().unwrap();
+    // Dollars before what is no name are themselves.
+    sandbox.file("compose.yaml", "services: {web: {image: a, command: 'echo $(pwd) $1 $$X'}}\n");
+    let printed = sandbox.run(["compose", "config", "--format", "json"]).success().json();
+    assert_eq!(printed["services"]["web"]["command"], serde_json::json!(["echo", "$$(pwd)", "$$1", "$$X"]));
     for (text, complaint) in [
         (
             "services:\n  web: {image: a, x: 1}\n",
@@ -132,6 +136,19 @@ fn refuses_bad_files_with_their_place() {
         (
             "services:\n  web: {image: a, ports: ['1:1', '1:2']}\n",
             "services.web.ports.1: host port 1/tcp is already",
+        ),
+        (
+            "services:\n  web: {image: a, environment: [1]}\n",
+            "validating @: services.web.environment.0 must be a string (line 2, column 33)",
+        ),
+        ("services:\n", "validating @: services must be a mapping"),
+        (
+            "services: {web: {image: a}}\nvolumes: {v: {external: true, driver: x}}\n",
+            "volumes.v: conflicting parameters \"external\" and \"driver\" specified",
+        ),
+        (
+            "services: {web: {image: a, build: {secrets: [s]}}}\n",
+            "service \"web\" refers to undefined build secret s",
         ),
         ("services: {web: {}}\n", "service \"web\" has neither an image nor a build context specified"),
     ] {

@@ -61,7 +61,7 @@ pub use copy::{
     split_argument, stream_in, stream_out,
 };
 pub use create::{Created, create};
-pub use device::{CDI, DeviceRequest};
+pub use device::{CDI, DeviceRequest, is_cdi};
 pub use diff::diff;
 pub use dir::{Alive, ContainerDir, ExitRecord, Joined, ProcessMark};
 pub use exec::exec;

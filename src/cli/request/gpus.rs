@@ -60,21 +60,6 @@ fn words(text: &str) -> Vec<String> {
     text.split(',').map(str::to_owned).collect()
 }
 
-/// Tells whether a `--device` is a name of a CDI file: `vendor.com/class=name`.
-pub(super) fn is_cdi(text: &str) -> bool {
-    let Some((kind, name)) = text.split_once('=') else { return false };
-    let Some((vendor, class)) = kind.split_once('/') else { return false };
-    let is_word = |word: &str, more: &str| {
-        word.starts_with(|c: char| c.is_ascii_alphabetic())
-            && word.ends_with(|c: char| c.is_ascii_alphanumeric())
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-    };
-    let is_name = !name.is_empty()
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:".contains(c));
-    is_word(vendor, "_-.") && is_word(class, "_-") && is_name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,16 +85,6 @@ mod tests {
             ("colour=red", "unexpected key 'colour' in 'colour=red'"),
         ] {
             assert_eq!(parse_gpus(text).unwrap_err(), error);
-        }
-    }
-
-    #[test]
-    fn knows_names_of_cdi() {
-        for name in ["nvidia.com/gpu=all", "v/c=0", "v-1.x/c_d=a:b"] {
-            assert!(is_cdi(name), "{name}");
-        }
-        for path in ["/dev/fuse", "/dev/a=b", "v/c", "v=c", "1v/c=d", "v/c=", "v/c=-a"] {
-            assert!(!is_cdi(path), "{path}");
         }
     }
 }

@@ -19,7 +19,7 @@ use super::format::units::duration;
 use super::grammar::integer;
 use super::report::{misuse, response};
 use super::session::Session;
-use crate::container::{Attach, CreateRequest, DeviceRequest, Healthcheck, Ulimit};
+use crate::container::{Attach, CreateRequest, DeviceRequest, Healthcheck, Ulimit, is_cdi};
 
 pub(super) use absent::ABSENT;
 pub(super) use limits::LimitFlags;
@@ -271,7 +271,7 @@ impl ContainerFlags {
             devices: self
                 .device
                 .iter()
-                .filter(|text| !gpus::is_cdi(text))
+                .filter(|text| !is_cdi(text))
                 .map(|text| value::device(text).map_err(said))
                 .collect::<Result<_>>()?,
             group_add: self.group_add.clone(),
@@ -300,7 +300,7 @@ impl ContainerFlags {
     /// Collects what is asked for of devices that have names in place of paths.
     fn device_requests(&self) -> Vec<DeviceRequest> {
         let mut requests = self.gpus.clone();
-        let device_ids: Vec<String> = self.device.iter().filter(|text| gpus::is_cdi(text)).cloned().collect();
+        let device_ids: Vec<String> = self.device.iter().filter(|text| is_cdi(text)).cloned().collect();
         if !device_ids.is_empty() {
             let driver = crate::container::CDI.to_owned();
             requests.push(DeviceRequest { driver, device_ids, ..DeviceRequest::default() });

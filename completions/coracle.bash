@@ -223,6 +223,9 @@ _coracle() {
             coracle__subcmd__compose,build)
                 cmd="coracle__subcmd__compose__subcmd__build"
                 ;;
+            coracle__subcmd__compose,commit)
+                cmd="coracle__subcmd__compose__subcmd__commit"
+                ;;
             coracle__subcmd__compose,config)
                 cmd="coracle__subcmd__compose__subcmd__config"
                 ;;
@@ -243,6 +246,9 @@ _coracle() {
                 ;;
             coracle__subcmd__compose,exec)
                 cmd="coracle__subcmd__compose__subcmd__exec"
+                ;;
+            coracle__subcmd__compose,export)
+                cmd="coracle__subcmd__compose__subcmd__export"
                 ;;
             coracle__subcmd__compose,images)
                 cmd="coracle__subcmd__compose__subcmd__images"
@@ -309,6 +315,9 @@ _coracle() {
                 ;;
             coracle__subcmd__compose,wait)
                 cmd="coracle__subcmd__compose__subcmd__wait"
+                ;;
+            coracle__subcmd__compose,watch)
+                cmd="coracle__subcmd__compose__subcmd__watch"
                 ;;
             coracle__subcmd__container,attach)
                 cmd="coracle__subcmd__container__subcmd__attach"
@@ -1540,7 +1549,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose)
-            opts="-f -p -v --ansi --compatibility --dry-run --env-file --file --parallel --profile --progress --project-directory --project-name --verbose --workdir --version config convert kill pause restart rm down start stop unpause logs attach cp events exec port push stats top volumes wait images ls ps build pull run create scale up version"
+            opts="-f -p -v --ansi --compatibility --dry-run --env-file --file --parallel --profile --progress --project-directory --project-name --verbose --workdir --version build config convert kill pause restart rm down start stop unpause logs attach commit cp events exec export port stats top volumes wait images ls ps push pull run create scale up version watch"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1624,12 +1633,94 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__build)
-            opts="-q --quiet --dry-run"
+            opts="-m -q --build-arg --builder --check --compress --force-rm --memory --no-cache --no-rm --parallel --print --progress --provenance --pull --push --quiet --sbom --ssh --with-dependencies --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --build-arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --builder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provenance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sbom)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__compose__subcmd__commit)
+            opts="-a -c -m -p --author --change --index --message --pause --dry-run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --author)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --change)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --index)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1686,7 +1777,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__create)
-            opts="-y --build --force-recreate --no-build --no-recreate --pull --quiet-pull --remove-orphans --scale --yes --dry-run"
+            opts="-y --build --force-recreate --no-build --no-recreate --pull --quiet-build --quiet-pull --remove-orphans --scale --yes --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1787,6 +1878,32 @@ _coracle() {
                     return 0
                     ;;
                 -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__compose__subcmd__export)
+            opts="-o --index --output --dry-run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --index)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1960,7 +2077,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__pull)
-            opts="-q --ignore-buildable --ignore-pull-failures --include-deps --policy --quiet --dry-run"
+            opts="-q --ignore-buildable --ignore-pull-failures --include-deps --no-parallel --parallel --policy --quiet --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2028,7 +2145,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__run)
-            opts="-d -e -i -l -T -p -P -u -v -w --build --cap-add --cap-drop --detach --entrypoint --env --interactive --label --name --no-tty --no-deps --publish --quiet-pull --remove-orphans --rm --service-ports --use-aliases --user --volume --workdir --dry-run"
+            opts="-d -e -i -l -T -p -q -P -u -v -w --build --cap-add --cap-drop --detach --entrypoint --env --env-from-file --interactive --label --name --no-tty --no-deps --publish --pull --quiet --quiet-build --quiet-pull --remove-orphans --rm --service-ports --use-aliases --user --volume --workdir --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2051,6 +2168,10 @@ _coracle() {
                     return 0
                     ;;
                 -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-from-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2079,6 +2200,10 @@ _coracle() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pull)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2214,7 +2339,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__up)
-            opts="-y -d -V -t --build --force-recreate --no-build --no-recreate --pull --quiet-pull --remove-orphans --scale --yes --abort-on-container-exit --abort-on-container-failure --always-recreate-deps --attach --attach-dependencies --detach --exit-code-from --menu --no-attach --no-color --no-deps --no-log-prefix --no-start --renew-anon-volumes --timeout --timestamps --wait --wait-timeout --dry-run"
+            opts="-y -d -V -t -w --build --force-recreate --no-build --no-recreate --pull --quiet-build --quiet-pull --remove-orphans --scale --yes --abort-on-container-exit --abort-on-container-failure --always-recreate-deps --attach --attach-dependencies --detach --exit-code-from --menu --no-attach --no-color --no-deps --no-log-prefix --no-start --renew-anon-volumes --timeout --timestamps --wait --wait-timeout --watch --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2306,6 +2431,24 @@ _coracle() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        coracle__subcmd__compose__subcmd__watch)
+            opts="--no-up --prune --quiet --dry-run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --prune)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -14,7 +14,7 @@ use clap::{Args, FromArgMatches};
 use serde_json::{Map, Value, json};
 
 use self::file::{File, read};
-use self::target::words;
+pub(super) use self::target::words;
 use super::grammar::{Absent, Arity, Rules};
 use super::session::Session;
 use super::tree::Spec;

@@ -35,6 +35,8 @@ pub struct Asked {
     pub profiles: Vec<String>,
     /// `--env-file`
     pub env_files: Vec<String>,
+    /// `--compatibility`
+    pub compatibility: bool,
 }
 
 /// Where the project is.

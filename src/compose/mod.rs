@@ -26,6 +26,7 @@ mod schema;
 mod shape;
 mod short;
 mod units;
+pub mod watch;
 mod yaml;
 
 use std::path::PathBuf;
@@ -34,9 +35,9 @@ pub use environment::Asked;
 pub use error::Problem;
 pub use load::How;
 pub use project::{
-    Attachment, Bind, Blkio, Build, Condition, Dependency, Deploy, Develop, Device, Grant, Healthcheck, Hook,
-    Ipam, Logging, Mount, Names, Network, Object, Pool, Port, Project, Resource, Resources, RestartPolicy,
-    Service, Tmpfs, Volume, VolumeOptions, Watch,
+    Attachment, Bind, Blkio, Build, Condition, Dependency, Deploy, Develop, Device, DeviceWish, Grant,
+    Healthcheck, Hook, Ipam, Logging, Mount, Names, Network, Object, Pool, Port, Project, Rate, Resource,
+    Resources, RestartPolicy, Service, Tmpfs, Volume, VolumeOptions, Watch,
 };
 
 use crate::oci::Digest;
@@ -95,7 +96,10 @@ pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>,
     if how.normalize {
         check::drop_unused(&mut model.root);
     }
-    let project = if how.interpolate && how.normalize { typed(&model.root)? } else { Project::default() };
+    let mut project = if how.interpolate && how.normalize { typed(&model.root)? } else { Project::default() };
+    for service in project.services.values_mut() {
+        service.old_names = asked.compatibility;
+    }
     Ok(Some(Loaded {
         project,
         files: model.files,
@@ -144,6 +148,15 @@ pub fn parse_port(line: &str) -> Result<Vec<Port>, String> {
     Ok(ports::parse(line)?.into_iter().map(port).collect())
 }
 
+/// Reads a file of variables, by the rules of `env_file`.
+pub fn read_env_file(path: &str) -> Result<std::collections::BTreeMap<String, String>, Problem> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| error::problem(format!("failed to open file {path}: {error}")))?;
+    let lookup = |name: &str| std::env::var(name).ok();
+    dotenv::parse(&text, &lookup)
+        .map_err(|message| error::problem(format!("failed to read {path}: {message}")))
+}
+
 /// Splits a command line as a shell does; nothing if a quote stays open.
 pub fn words(text: &str) -> Option<Vec<String>> {
     units::words(text)
@@ -156,7 +169,7 @@ fn typed(root: &yaml::Node) -> Result<Project, Problem> {
         serde_json::from_value(json).map_err(|error| error::problem(format!("decoding failed: {error}")))?;
     for (name, service) in &mut project.services {
         let Some(node) = root.get("services").and_then(|services| services.get(name)) else { continue };
-        service.keys = node.as_map().into_iter().flat_map(yaml::Map::keys).map(str::to_owned).collect();
+        collect_keys(node, "", &mut service.keys);
         let mut node = node.clone();
         if let Some(map) = node.as_map_mut() {
             // What changes no container.
@@ -185,7 +198,23 @@ fn typed(root: &yaml::Node) -> Result<Project, Problem> {
         let node = root.get("networks").and_then(|networks| networks.get(name));
         network.hash = node.map(hash).unwrap_or_default();
     }
+    for section in ["networks", "volumes", "secrets", "configs"] {
+        if let Some(node) = root.get(section) {
+            collect_keys(node, &format!("{section}."), &mut project.keys);
+        }
+    }
     Ok(project)
+}
+
+/// Collects the keys of a tree, each with the way there.
+fn collect_keys(node: &yaml::Node, way: &str, found: &mut Vec<String>) {
+    for entry in node.as_map().into_iter().flat_map(|map| &map.0) {
+        found.push(format!("{way}{}", entry.key));
+        collect_keys(&entry.node, &format!("{way}{}.", entry.key), found);
+    }
+    for item in node.as_list().unwrap_or_default() {
+        collect_keys(item, way, found);
+    }
 }
 
 /// Returns what a part of a model is known by, whatever its order.

@@ -24,6 +24,9 @@ pub struct Project {
     pub secrets: BTreeMap<String, Object>,
     /// Its configs, likewise.
     pub configs: BTreeMap<String, Object>,
+    /// The keys that it sets beside its services: `networks.front.ipam.driver`.
+    #[serde(skip)]
+    pub keys: Vec<String>,
 }
 
 /// A service.
@@ -60,12 +63,14 @@ pub struct Service {
     pub expose: Vec<String>,
     pub external_links: Vec<String>,
     pub extra_hosts: Vec<String>,
+    pub gpus: Vec<DeviceWish>,
     pub group_add: Vec<String>,
     pub healthcheck: Option<Healthcheck>,
     pub hostname: Option<String>,
     pub image: Option<String>,
     pub init: Option<bool>,
     pub ipc: Option<String>,
+    pub isolation: Option<String>,
     pub labels: Names,
     pub links: Vec<String>,
     pub logging: Logging,
@@ -106,16 +111,32 @@ pub struct Service {
     pub cgroup: Option<String>,
     pub volumes: Vec<Mount>,
     pub volumes_from: Vec<String>,
+    pub volume_driver: Option<String>,
     pub working_dir: Option<String>,
     /// What its configuration is known by: any change changes it.
     #[serde(skip)]
     pub hash: String,
-    /// The keys that it sets.
+    /// The keys that it sets, those within others with the way there: `deploy.placement`.
     #[serde(skip)]
     pub keys: Vec<String>,
+    /// Whether its containers and image have names as the first Compose made them: `project_web_1`.
+    #[serde(skip)]
+    pub old_names: bool,
 }
 
 impl Service {
+    /// Returns the name of one of its containers.
+    pub fn container(&self, project: &str, name: &str, number: u32) -> String {
+        match &self.container_name {
+            Some(own) if !own.is_empty() => own.clone(),
+            _ => format!("{project}{0}{name}{0}{number}", self.separator()),
+        }
+    }
+
+    fn separator(&self) -> char {
+        if self.old_names { '_' } else { '-' }
+    }
+
     /// Returns how many containers are wanted.
     pub fn replicas(&self) -> u32 {
         self.scale.or(self.deploy.replicas).unwrap_or(1)
@@ -123,7 +144,8 @@ impl Service {
 
     /// Returns the image's name: as it says, else that of what is built.
     pub fn image_name(&self, project: &str, name: &str) -> String {
-        self.image.clone().filter(|image| !image.is_empty()).unwrap_or_else(|| format!("{project}-{name}"))
+        let own = self.image.clone().filter(|image| !image.is_empty());
+        own.unwrap_or_else(|| format!("{project}{}{name}", self.separator()))
     }
 }
 
@@ -140,15 +162,19 @@ pub struct Build {
     pub labels: Names,
     pub cache_from: Vec<String>,
     pub cache_to: Vec<String>,
+    pub entitlements: Vec<String>,
     pub no_cache: bool,
+    pub no_cache_filter: Vec<String>,
     pub additional_contexts: Names,
     pub pull: bool,
     pub extra_hosts: Vec<String>,
+    pub isolation: Option<String>,
     pub network: Option<String>,
     pub target: Option<String>,
     pub secrets: Vec<Grant>,
     pub shm_size: Option<String>,
     pub tags: Vec<String>,
+    pub ulimits: BTreeMap<String, Json>,
     pub platforms: Vec<String>,
     pub privileged: bool,
 }
@@ -202,6 +228,7 @@ impl Condition {
 #[serde(default)]
 #[allow(missing_docs, reason = "the keys of the specification, by their own names")]
 pub struct Deploy {
+    pub mode: Option<String>,
     pub replicas: Option<u32>,
     pub resources: Resources,
     pub restart_policy: Option<RestartPolicy>,
@@ -224,6 +251,19 @@ pub struct Resource {
     pub cpus: Option<f64>,
     pub memory: Option<String>,
     pub pids: Option<i64>,
+    pub devices: Vec<DeviceWish>,
+}
+
+/// Devices by what they are: one of `gpus`, or of `deploy.resources.reservations.devices`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the keys of the specification, by their own names")]
+pub struct DeviceWish {
+    pub capabilities: Vec<String>,
+    pub driver: Option<String>,
+    pub count: Option<i64>,
+    pub device_ids: Vec<String>,
+    pub options: BTreeMap<String, Option<String>>,
 }
 
 /// `deploy.restart_policy`
@@ -241,6 +281,21 @@ pub struct RestartPolicy {
 #[allow(missing_docs, reason = "the keys of the specification, by their own names")]
 pub struct Blkio {
     pub weight: Option<u16>,
+    pub weight_device: Vec<Rate>,
+    pub device_read_bps: Vec<Rate>,
+    pub device_read_iops: Vec<Rate>,
+    pub device_write_bps: Vec<Rate>,
+    pub device_write_iops: Vec<Rate>,
+}
+
+/// A number for one disk.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the keys of the specification, by their own names")]
+pub struct Rate {
+    pub path: String,
+    pub rate: Option<String>,
+    pub weight: Option<u64>,
 }
 
 /// `develop`
@@ -317,10 +372,10 @@ pub struct Logging {
 pub struct Attachment {
     pub priority: f64,
     pub gw_priority: f64,
+    pub interface_name: Option<String>,
     pub aliases: Vec<String>,
     pub ipv4_address: Option<String>,
     pub ipv6_address: Option<String>,
-    pub link_local_ips: Vec<String>,
     pub mac_address: Option<String>,
     pub driver_opts: Names,
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 /// Returns the words.
-pub(super) fn words(target: &Map<String, Value>) -> Result<Vec<String>> {
+pub(in crate::cli) fn words(target: &Map<String, Value>) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut context = ".".to_owned();
     for (key, value) in target {

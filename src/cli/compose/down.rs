@@ -66,10 +66,15 @@ pub(in crate::cli) const KILL: Spec = Spec {
     define: |command| with_dry_run(KillArgs::augment_args(command)),
     run: |matches, session| {
         let args = KillArgs::from_arg_matches(matches)?;
-        if args.remove_orphans {
-            return Err(coded(1, "--remove-orphans: kill removes nothing; `compose down` does".to_owned()));
+        let act_of_kill = Act::Kill { signal: args.signal.clone() };
+        if !args.remove_orphans {
+            return act(session, &args.services, &act_of_kill);
         }
-        act(session, &args.services, &Act::Kill { signal: args.signal.clone() })
+        let (name, _) = project_or_name(session, &args.services)?;
+        let here = Here::new(session)?;
+        let found = members(&here, &name, None, &args.services)?;
+        life::act(&here.engine(), None, &found, &act_of_kill).map_err(response)?;
+        Ok(0)
     },
 };
 
@@ -163,8 +168,8 @@ struct RestartArgs {
 
 #[derive(Debug, Args)]
 struct KillArgs {
-    /// Refused: containers of services that are gone are left to down
-    #[arg(long, hide = true)]
+    /// Also kill containers of services that the files do not define
+    #[arg(long)]
     remove_orphans: bool,
     /// Signal to send
     #[arg(long, short, value_name = "string", default_value = "SIGKILL")]
@@ -239,7 +244,7 @@ fn act(session: &Session, services: &[String], act: &Act) -> Result<u8> {
     let (name, context) = project_or_name(session, services)?;
     let here = Here::new(session)?;
     let members = members(&here, &name, context.as_ref(), services)?;
-    life::act(&here.engine(), &members, act).map_err(response)?;
+    life::act(&here.engine(), context.as_ref(), &members, act).map_err(response)?;
     Ok(0)
 }
 
@@ -247,21 +252,35 @@ fn restart(args: &RestartArgs, session: &Session) -> Result<u8> {
     let named = &args.timed.services;
     let (name, context) = project_or_name(session, named)?;
     let here = Here::new(session)?;
-    let found = members(&here, &name, context.as_ref(), named)?;
+    restart_services(&here, &name, context.as_ref(), named, args.timed.timeout, !args.no_deps)?;
+    Ok(0)
+}
+
+/// Restarts the containers of services, and of those that follow their restarts.
+pub(super) fn restart_services(
+    here: &Here,
+    name: &str,
+    context: Option<&Context>,
+    named: &[String],
+    timeout: Option<i64>,
+    with_followers: bool,
+) -> Result<()> {
+    let found = members(here, name, context, named)?;
     if found.is_empty() {
         return Err(coded(1, format!("no container found for project {name:?}: not found")));
     }
-    let act = Act::Restart { timeout: args.timed.timeout };
-    life::act(&here.engine(), &found, &act).map_err(response)?;
-    let followers = match &context {
-        Some(context) if !args.no_deps => followers(context, named),
+    let engine = here.engine();
+    let act = Act::Restart { timeout };
+    life::act(&engine, context, &found, &act).map_err(response)?;
+    let followers = match context {
+        Some(context) if with_followers => followers(context, named),
         _ => Vec::new(),
     };
     if !followers.is_empty() {
-        let found = members(&here, &name, context.as_ref(), &followers)?;
-        life::act(&here.engine(), &found, &act).map_err(response)?;
+        let found = members(here, name, context, &followers)?;
+        life::act(&engine, context, &found, &act).map_err(response)?;
     }
-    Ok(0)
+    Ok(())
 }
 
 /// Returns the services that are restarted when those that are named are, directly or by another.
@@ -297,7 +316,7 @@ fn start(args: &StartArgs, session: &Session) -> Result<u8> {
             life::start_present(&here.engine(), context, &members, &Up { wait, ..Up::default() })
                 .map_err(response)?;
         }
-        None => life::act(&here.engine(), &members, &Act::Start).map_err(response)?,
+        None => life::act(&here.engine(), None, &members, &Act::Start).map_err(response)?,
     }
     Ok(0)
 }
@@ -308,7 +327,7 @@ fn rm(args: &RmArgs, session: &Session) -> Result<u8> {
     let engine = here.engine();
     let mut found = members(&here, &name, context.as_ref(), &args.services)?;
     if args.stop {
-        life::stop_all(&engine, &found, None).map_err(response)?;
+        life::act(&engine, context.as_ref(), &found, &Act::Stop { timeout: None }).map_err(response)?;
     } else {
         found.retain(|member| !member.summary.status.is_active());
     }

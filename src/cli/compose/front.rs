@@ -1,16 +1,17 @@
 //! What the work on a project has the command line do: settings, registries, processes of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::build::Wishes;
 use super::progress::Progress;
 use crate::cli::pull::ROLE as FETCH_ROLE;
 use crate::cli::report::{coded, response};
 use crate::cli::session::Session;
 use crate::compose::life::{self, Context, Engine, Front, Stage};
-use crate::compose::{Build, Hook, How, Loaded, Service};
+use crate::compose::{Hook, How, Loaded};
 use crate::idmap::Identity;
 use crate::oci::Digest;
 use crate::store::Store;
@@ -24,6 +25,9 @@ pub(super) struct Here {
     store: Store,
     dry_run: bool,
     parallel: usize,
+    cdi: Vec<PathBuf>,
+    /// How images are built.
+    pub(super) build: Wishes,
 }
 
 impl Here {
@@ -37,7 +41,28 @@ impl Here {
             store: session.image_store()?.clone(),
             dry_run: globals.dry_run,
             parallel: globals.parallel.unwrap_or(64),
+            cdi: session.settings()?.cdi.clone(),
+            build: Wishes::default(),
         })
+    }
+
+    /// Returns the directory of the user's settings, if it is not the usual one.
+    pub(super) fn config(&self) -> Option<&Path> {
+        Some(self.config.as_path()).filter(|config| !config.as_os_str().is_empty())
+    }
+
+    /// Shows nothing of how things go.
+    pub(super) fn silence(&mut self) {
+        self.progress = Progress::silent();
+    }
+
+    /// Has this program do something as another command line would.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new("/proc/self/exe");
+        if let Some(config) = self.config() {
+            command.arg("--config").arg(config);
+        }
+        command
     }
 
     /// Returns what the work needs.
@@ -48,6 +73,7 @@ impl Here {
             front: self,
             dry_run: self.dry_run,
             parallel: self.parallel,
+            cdi: &self.cdi,
         }
     }
 
@@ -78,26 +104,8 @@ impl Front for Here {
         self.role(&["unpack", &image.to_string()])
     }
 
-    fn build(&self, name: &str, service: &Service, image: &str) -> Result<()> {
-        let Some(build) = &service.build else { return Ok(()) };
-        let mut words = build_words(build, image);
-        let mut command = Command::new("/proc/self/exe");
-        let inline = build.dockerfile_inline.as_ref();
-        if inline.is_some() {
-            words.extend(["--file".to_owned(), "-".to_owned()]);
-        }
-        words.push(build.context.clone());
-        command.arg("build").args(words);
-        command.stdin(if inline.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn().context("start the build")?;
-        if let (Some(text), Some(mut stdin)) = (inline, child.stdin.take()) {
-            let _ = std::io::Write::write_all(&mut stdin, text.as_bytes());
-        }
-        let status = child.wait().context("wait for the build")?;
-        if status.success() {
-            return Ok(());
-        }
-        bail!("failed to build service {name:?}: {status}")
+    fn build(&self, context: &Context, name: &str) -> Result<()> {
+        super::build::build(self, context, name)
     }
 
     fn remove(&self, ids: &[String], volumes: bool) -> Result<()> {
@@ -143,60 +151,6 @@ impl Front for Here {
     }
 }
 
-/// Returns the flags that `build` has for a build section.
-fn build_words(build: &Build, image: &str) -> Vec<String> {
-    let mut words = vec!["--tag".to_owned(), image.to_owned()];
-    let mut add = |flag: &str, value: String| words.push(format!("--{flag}={value}"));
-    for tag in &build.tags {
-        add("tag", tag.clone());
-    }
-    if let Some(file) = build.dockerfile.as_ref().filter(|_| build.dockerfile_inline.is_none()) {
-        let remote = build.context.contains("://") || build.context.starts_with("git@");
-        let path = std::path::Path::new(&build.context).join(file);
-        add("file", if remote { file.clone() } else { path.to_string_lossy().into_owned() });
-    }
-    for (key, value) in &build.args {
-        add("build-arg", value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")));
-    }
-    for (key, value) in &build.labels {
-        add("label", format!("{key}={value}"));
-    }
-    for (key, value) in &build.additional_contexts {
-        add("build-context", format!("{key}={value}"));
-    }
-    for line in &build.extra_hosts {
-        add("add-host", line.replacen('=', ":", 1));
-    }
-    for from in &build.cache_from {
-        add("cache-from", from.clone());
-    }
-    for to in &build.cache_to {
-        add("cache-to", to.clone());
-    }
-    for ssh in &build.ssh {
-        add("ssh", ssh.clone());
-    }
-    for platform in &build.platforms {
-        add("platform", platform.clone());
-    }
-    if let Some(target) = &build.target {
-        add("target", target.clone());
-    }
-    if let Some(network) = &build.network {
-        add("network", network.clone());
-    }
-    if let Some(size) = &build.shm_size {
-        add("shm-size", size.clone());
-    }
-    if build.no_cache {
-        words.push("--no-cache".to_owned());
-    }
-    if build.pull {
-        words.push("--pull".to_owned());
-    }
-    words
-}
-
 /// Loads the project as the commands work with it, and says what of it has no effect.
 pub(super) fn project(session: &Session, named: &[String]) -> Result<Context> {
     let context = context(super::load(session, How::default(), named)?);
@@ -234,6 +188,22 @@ pub(super) fn known(context: &Context, name: &str) -> Result<()> {
         return Ok(());
     }
     Err(coded(1, format!("no such service: {name}")))
+}
+
+/// Returns services and what they depend on; without names all.
+pub(super) fn with_dependencies(context: &Context, named: &[String]) -> Result<Vec<String>> {
+    let services = &context.project.services;
+    let mut found: Vec<String> =
+        if named.is_empty() { services.keys().cloned().collect() } else { named.to_vec() };
+    let mut at = 0;
+    while at < found.len() {
+        known(context, &found[at])?;
+        let others = services[&found[at]].depends_on.keys().filter(|name| services.contains_key(*name));
+        let new: Vec<String> = others.filter(|name| !found.contains(name)).cloned().collect();
+        found.extend(new);
+        at += 1;
+    }
+    Ok(found)
 }
 
 /// Says what of the project has no effect.

@@ -7,7 +7,7 @@ use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
 
 use super::down::members;
-use super::follow::writers;
+use super::follow::Writers;
 use super::front::{Here, project_or_name};
 use super::with_dry_run;
 use crate::cli::grammar::{Arity, Rules, integer};
@@ -77,21 +77,20 @@ fn run(args: &LogsArgs, session: &Session) -> Result<u8> {
     }
     let shown: Vec<&Member> = found.iter().collect();
     let colour = !args.no_color && session.compose.ansi != "never";
-    let mut writers = writers(&shown, !args.no_log_prefix, colour);
+    let writers = Writers::new(&shown, !args.no_log_prefix, colour);
     let show = |member: &Member, out: &mut dyn io::Write, err: &mut dyn io::Write| {
         container::logs(&member.dir(store), &options, out, err)
     };
     if !args.follow {
         for member in &found {
-            if let Some((out, err)) = writers.get_mut(member.id()) {
-                show(member, out, err)?;
-            }
+            let (mut out, mut err) = writers.of(member);
+            show(member, &mut out, &mut err)?;
         }
         return Ok(0);
     }
     std::thread::scope(|scope| {
         for member in &found {
-            let Some((mut out, mut err)) = writers.remove(member.id()) else { continue };
+            let (mut out, mut err) = writers.of(member);
             let show = &show;
             scope.spawn(move || {
                 if let Err(error) = show(member, &mut out, &mut err) {

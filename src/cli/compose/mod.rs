@@ -1,5 +1,6 @@
 //! `compose` and its commands; the flags that stand before them.
 
+pub(super) mod build;
 pub(super) mod config;
 pub(super) mod down;
 mod follow;
@@ -8,9 +9,11 @@ pub(super) mod logs;
 pub(super) mod pass;
 mod progress;
 pub(super) mod ps;
+pub(super) mod pull;
 pub(super) mod run;
 pub(super) mod up;
 pub(super) mod version;
+pub(super) mod watch;
 
 use std::io::IsTerminal as _;
 
@@ -51,7 +54,7 @@ pub(super) fn global() -> Command {
     Command::new(GROUP)
         .disable_help_flag(true)
         .arg(value("ansi", None, "string", "When to colour (\"never\", \"always\", \"auto\")"))
-        .arg(switch("compatibility", "Accepted; names are those of Compose v2").hide(true))
+        .arg(switch("compatibility", "Name containers and images with underscores, as the first Compose did"))
         .arg(switch("dry-run", "Say what would be done, and do nothing"))
         .arg(list("env-file", None, "stringArray", "Read variables from this file in place of .env"))
         .arg(list("file", Some('f'), "stringArray", "Compose configuration files"))
@@ -104,6 +107,9 @@ impl Globals {
                 name: text("project-name"),
                 profiles: many("profile"),
                 env_files: many("env-file"),
+                compatibility: flags.get_flag("compatibility")
+                    || std::env::var("COMPOSE_COMPATIBILITY")
+                        .is_ok_and(|word| matches!(word.to_ascii_lowercase().as_str(), "1" | "true" | "t")),
             },
             dry_run: flags.get_flag("dry-run"),
             parallel,
@@ -139,7 +145,10 @@ pub(super) fn load(session: &Session, how: How, named: &[String]) -> Result<Load
 pub(super) fn load_if_any(session: &Session, how: How, named: &[String]) -> Result<Option<Loaded>> {
     let Globals { parallel, ansi, progress, .. } = &session.compose;
     session.debug(|| format!("compose: parallel {parallel:?}, ansi {ansi}, progress {progress}"));
-    let loaded = compose::load(&session.compose.asked, how, named).map_err(|problem| coded(15, problem.0))?;
+    let loaded = compose::load(&session.compose.asked, how, named).map_err(|problem| {
+        let is_missing = problem.0.contains(": no such file or directory");
+        coded(if is_missing { 14 } else { 15 }, problem.0)
+    })?;
     if let Some(loaded) = &loaded {
         loaded.warnings.iter().for_each(|warning| warn(warning));
     }

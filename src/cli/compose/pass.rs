@@ -1,11 +1,11 @@
 //! Commands that do to one container of a service what the command of the same name does to a container:
-//! `exec`, `attach`, `port`, `top`, `stats`, `cp`, `events`, `volumes`, `push`.
+//! `exec`, `attach`, `port`, `top`, `stats`, `cp`, `events`, `volumes`, `commit`, `export`.
 
 use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches};
 
 use super::down::members;
-use super::front::{Here, known, project, project_or_name};
+use super::front::{Here, project_or_name};
 use super::with_dry_run;
 use crate::cli::grammar::{self, Arity, Rules, Stop, integer};
 use crate::cli::report::coded;
@@ -147,14 +147,40 @@ pub(in crate::cli) const VOLUMES: Spec = Spec {
     },
 };
 
-/// `compose push`
-pub(in crate::cli) const PUSH: Spec = Spec {
-    paths: &["compose push"],
-    about: "Push service images",
-    usage: "[OPTIONS] [SERVICE...]",
-    rules: rules(Arity::AtLeast(0)),
-    define: |command| with_dry_run(PushArgs::augment_args(command)),
-    run: |matches, session| push(&PushArgs::from_arg_matches(matches)?, session),
+/// `compose commit`
+pub(in crate::cli) const COMMIT: Spec = Spec {
+    paths: &["compose commit"],
+    about: "Create a new image from a service container's changes",
+    usage: "[OPTIONS] SERVICE [REPOSITORY[:TAG]]",
+    rules: rules(Arity::Between(1, 2)),
+    define: |command| with_dry_run(CommitArgs::augment_args(command)),
+    run: |matches, session| {
+        let args = CommitArgs::from_arg_matches(matches)?;
+        let member = running(session, &args.service, args.index)?;
+        let mut words = vec![format!("--pause={}", args.pause)];
+        words.extend(args.author.iter().map(|author| format!("--author={author}")));
+        words.extend(args.message.iter().map(|message| format!("--message={message}")));
+        words.extend(args.change.iter().map(|change| format!("--change={change}")));
+        words.push(member.id().to_owned());
+        words.extend(args.name.iter().cloned());
+        if session.compose.dry_run { Ok(0) } else { call(session, "commit", &words) }
+    },
+};
+
+/// `compose export`
+pub(in crate::cli) const EXPORT: Spec = Spec {
+    paths: &["compose export"],
+    about: "Export a service container's filesystem as a tar archive",
+    usage: "[OPTIONS] SERVICE",
+    rules: rules(Arity::Exactly(1)),
+    define: |command| with_dry_run(ExportArgs::augment_args(command)),
+    run: |matches, session| {
+        let args = ExportArgs::from_arg_matches(matches)?;
+        let member = running(session, &args.service, args.index)?;
+        let mut words: Vec<String> = args.output.iter().map(|file| format!("--output={file}")).collect();
+        words.push(member.id().to_owned());
+        if session.compose.dry_run { Ok(0) } else { call(session, "export", &words) }
+    },
 };
 
 /// `compose wait`
@@ -194,7 +220,7 @@ struct ExecArgs {
     #[arg(long, short, hide = true)]
     interactive: bool,
     /// Give the command no terminal
-    #[arg(long, short = 'T')]
+    #[arg(long, alias = "no-TTY", short = 'T')]
     no_tty: bool,
     /// Give the command everything a user namespace can give
     #[arg(long)]
@@ -326,19 +352,48 @@ struct VolumesArgs {
 }
 
 #[derive(Debug, Args)]
-struct PushArgs {
-    /// Go on after a failure
-    #[arg(long)]
-    ignore_push_failures: bool,
-    /// Also push images of services that others depend on
-    #[arg(long)]
-    include_deps: bool,
-    /// Push without printing progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Services
+struct CommitArgs {
+    /// Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")
+    #[arg(long, short, value_name = "string")]
+    author: Option<String>,
+    /// Apply Dockerfile instruction to the created image
+    #[arg(long, short, value_name = "list")]
+    change: Vec<String>,
+    /// Which of the service's containers
+    #[arg(long, value_name = "int", default_value = "0", value_parser = integer)]
+    index: i64,
+    /// Commit message
+    #[arg(long, short, value_name = "string")]
+    message: Option<String>,
+    /// Pause the container meanwhile
+    #[arg(
+        long,
+        short,
+        num_args = 0..=1,
+        default_value = "true",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pause: bool,
+    /// Service
     #[arg(value_name = "SERVICE")]
-    services: Vec<String>,
+    service: String,
+    /// Name of the image
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// Which of the service's containers
+    #[arg(long, value_name = "int", default_value = "0", value_parser = integer)]
+    index: i64,
+    /// Write to a file, instead of STDOUT
+    #[arg(long, short, value_name = "string")]
+    output: Option<String>,
+    /// Service
+    #[arg(value_name = "SERVICE")]
+    service: String,
 }
 
 #[derive(Debug, Args)]
@@ -473,47 +528,6 @@ fn cp(args: &CpArgs, session: &Session) -> Result<u8> {
         if !session.compose.dry_run {
             call(session, "cp", &words)?;
         }
-    }
-    Ok(0)
-}
-
-fn push(args: &PushArgs, session: &Session) -> Result<u8> {
-    let context = project(session, &args.services)?;
-    let mut names: Vec<String> = if args.services.is_empty() {
-        context.project.services.keys().cloned().collect()
-    } else {
-        args.services.clone()
-    };
-    if args.include_deps {
-        for name in names.clone() {
-            known(&context, &name)?;
-            names.extend(context.project.services[&name].depends_on.keys().cloned());
-        }
-        names.sort();
-        names.dedup();
-    }
-    let mut failed = Vec::new();
-    for name in names {
-        let service = &context.project.services[&name];
-        // What is not built here is somebody else's.
-        if service.build.is_none() {
-            continue;
-        }
-        let mut words = vec![service.image_name(&context.project.name, &name)];
-        words.extend(args.quiet.then(|| "--quiet".to_owned()));
-        if session.compose.dry_run {
-            Session::note(&format!(" DRY-RUN MODE -  {name} Pushed"));
-            continue;
-        }
-        if let Err(error) = call(session, "push", &words) {
-            if !args.ignore_push_failures {
-                return Err(error);
-            }
-            failed.push(format!("{error:#}"));
-        }
-    }
-    for failure in failed {
-        Session::note(&failure);
     }
     Ok(0)
 }

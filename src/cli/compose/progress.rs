@@ -55,6 +55,11 @@ impl Progress {
         Self { style, colour, lines: Mutex::default() }
     }
 
+    /// Makes one that shows nothing.
+    pub(super) fn silent() -> Self {
+        Self { style: Style::Quiet, colour: false, lines: Mutex::default() }
+    }
+
     /// Tells how something goes.
     pub(super) fn tell(&self, what: &str, state: &str, stage: Stage) {
         match self.style {

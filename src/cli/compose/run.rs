@@ -1,9 +1,10 @@
-//! `compose run`, `pull`, `build`: a container of its own for one command; images.
+//! `compose run`: a container of its own for one command.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, FromArgMatches};
 
 use super::front::{Here, project, warn_without_effect};
+use super::up::read_pull;
 use super::with_dry_run;
 use crate::cli::create::remove_after_failure;
 use crate::cli::grammar::{Arity, Rules};
@@ -11,10 +12,8 @@ use crate::cli::report::{coded, response};
 use crate::cli::run::{exit_code, keys};
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
-use crate::compose::life::{self, Front, Pull, Stage, Up};
+use crate::compose::life::{self, Up};
 use crate::container::{self, Attach, AttachOptions, ContainerDir, Outcome};
-
-const ANY: Rules = Rules { arity: Arity::AtLeast(0), interspersed: true, absent: &[] };
 
 /// `compose run`
 pub(in crate::cli) const SPEC: Spec = Spec {
@@ -24,26 +23,6 @@ pub(in crate::cli) const SPEC: Spec = Spec {
     rules: Rules { arity: Arity::AtLeast(1), interspersed: false, absent: &[] },
     define: |command| with_dry_run(RunArgs::augment_args(command)),
     run: |matches, session| run(&RunArgs::from_arg_matches(matches)?, session),
-};
-
-/// `compose pull`
-pub(in crate::cli) const PULL: Spec = Spec {
-    paths: &["compose pull"],
-    about: "Pull service images",
-    usage: "[OPTIONS] [SERVICE...]",
-    rules: ANY,
-    define: |command| with_dry_run(PullArgs::augment_args(command)),
-    run: |matches, session| pull(&PullArgs::from_arg_matches(matches)?, session),
-};
-
-/// `compose build`
-pub(in crate::cli) const BUILD: Spec = Spec {
-    paths: &["compose build"],
-    about: "Build or rebuild services",
-    usage: "[OPTIONS] [SERVICE...]",
-    rules: ANY,
-    define: |command| with_dry_run(BuildArgs::augment_args(command)),
-    run: |matches, session| build(&BuildArgs::from_arg_matches(matches)?, session),
 };
 
 #[derive(Debug, Args)]
@@ -66,6 +45,9 @@ struct RunArgs {
     /// Set environment variables
     #[arg(long, short, value_name = "stringArray")]
     env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "stringArray")]
+    env_from_file: Vec<String>,
     /// Keep standard input open
     #[arg(
         long,
@@ -83,7 +65,7 @@ struct RunArgs {
     #[arg(long, value_name = "string")]
     name: Option<String>,
     /// Give the command no terminal
-    #[arg(long, short = 'T')]
+    #[arg(long, alias = "no-TTY", short = 'T')]
     no_tty: bool,
     /// Do not start services that it depends on
     #[arg(long)]
@@ -91,6 +73,15 @@ struct RunArgs {
     /// Publish a port of the container
     #[arg(long, short, value_name = "stringArray")]
     publish: Vec<String>,
+    /// Pull image before running ("always"|"missing"|"never"|"build")
+    #[arg(long, value_name = "string")]
+    pull: Option<String>,
+    /// Do not show what happens to other containers
+    #[arg(long, short)]
+    quiet: bool,
+    /// Build without printing progress
+    #[arg(long)]
+    quiet_build: bool,
     /// Pull without printing progress
     #[arg(long)]
     quiet_pull: bool,
@@ -123,47 +114,22 @@ struct RunArgs {
     command: Vec<String>,
 }
 
-#[derive(Debug, Args)]
-struct PullArgs {
-    /// Do not pull images that can be built
-    #[arg(long)]
-    ignore_buildable: bool,
-    /// Go on after a failure
-    #[arg(long)]
-    ignore_pull_failures: bool,
-    /// Also pull images of services that others depend on
-    #[arg(long)]
-    include_deps: bool,
-    /// When to pull ("missing"|"always")
-    #[arg(long, value_name = "string")]
-    policy: Option<String>,
-    /// Pull without printing progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Services
-    #[arg(value_name = "SERVICE")]
-    services: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct BuildArgs {
-    /// Build without printing progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Services
-    #[arg(value_name = "SERVICE")]
-    services: Vec<String>,
-}
-
 fn run(args: &RunArgs, session: &Session) -> Result<u8> {
     let context = project(session, std::slice::from_ref(&args.service))?;
     warn_without_effect(&context);
-    let here = Here::new(session)?;
+    let mut here = Here::new(session)?;
+    here.build.quiet = args.quiet_build || args.quiet;
+    if args.quiet {
+        here.silence();
+    }
+    let pull = args.pull.as_deref().map_or(Ok(None), read_pull)?;
+    let quiet_pull = args.quiet_pull || args.quiet;
     let engine = here.engine();
     let mut service = context.project.services[&args.service].clone();
     let wishes = Up {
         services: service.depends_on.keys().cloned().collect(),
-        quiet_pull: args.quiet_pull,
+        quiet_pull,
+        pull,
         remove_orphans: args.remove_orphans,
         start: true,
         ..Up::default()
@@ -174,8 +140,8 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
     } else {
         life::prepare(&engine, &context).map_err(response)?;
     }
-    let images = Up { build: args.build, quiet_pull: args.quiet_pull, ..Up::default() };
-    let image = life::ensure_image(&engine, &context, &args.service, &service, &images).map_err(response)?;
+    let images = Up { build: args.build, quiet_pull, pull, ..Up::default() };
+    let image = life::ensure_image(&engine, &context, &args.service, &images).map_err(response)?;
     let Some(image) = image.filter(|_| !session.compose.dry_run) else { return Ok(0) };
     change(&mut service, args)?;
     let with_ports = args.service_ports || !args.publish.is_empty();
@@ -244,6 +210,13 @@ fn change(service: &mut crate::compose::Service, args: &RunArgs) -> Result<()> {
             service.command = None;
         }
     }
+    for file in &args.env_from_file {
+        for (key, value) in
+            crate::compose::read_env_file(file).map_err(|problem| anyhow::anyhow!(problem.0))?
+        {
+            service.environment.insert(key, Some(value));
+        }
+    }
     for pair in &args.env {
         let (key, value) = match pair.split_once('=') {
             Some((key, value)) => (key, Some(value.to_owned())),
@@ -270,91 +243,4 @@ fn change(service: &mut crate::compose::Service, args: &RunArgs) -> Result<()> {
         service.volumes.push(mount);
     }
     Ok(())
-}
-
-fn pull(args: &PullArgs, session: &Session) -> Result<u8> {
-    let context = project(session, &args.services)?;
-    let here = Here::new(session)?;
-    let engine = here.engine();
-    let policy = match args.policy.as_deref() {
-        None | Some("always" | "") => Pull::Always,
-        Some("missing") => Pull::Missing,
-        Some(other) => bail!("invalid value for --policy: {other:?}"),
-    };
-    let mut names = args.services.clone();
-    if names.is_empty() {
-        names = context.project.services.keys().cloned().collect();
-    } else if args.include_deps {
-        for name in names.clone() {
-            names.extend(context.project.services[&name].depends_on.keys().cloned());
-        }
-    }
-    names.sort();
-    names.dedup();
-    let mut done: Vec<String> = Vec::new();
-    let mut failed = Vec::new();
-    for name in names {
-        let service = &context.project.services[&name];
-        let image = service.image_name(&context.project.name, &name);
-        if service.image.is_none() || args.ignore_buildable && service.build.is_some() {
-            here.tell(&name, "Skipped - No image to be pulled", Stage::Done);
-            continue;
-        }
-        if done.contains(&image) {
-            here.tell(&name, "Skipped - Image is already being pulled", Stage::Done);
-            continue;
-        }
-        let never = service.pull_policy.as_deref() == Some("never");
-        let present = crate::image::resolve(engine.store, &image).is_ok();
-        if never || policy == Pull::Missing && present {
-            here.tell(&name, "Skipped - Image is already present locally", Stage::Done);
-            continue;
-        }
-        here.tell(&name, "Pulling", Stage::Begun);
-        let pulled = if session.compose.dry_run {
-            Ok(())
-        } else {
-            here.pull(&image, service.platform.as_deref(), args.quiet)
-        };
-        match pulled {
-            Ok(()) => here.tell(&name, "Pulled", Stage::Done),
-            // It is built instead.
-            Err(error) if service.build.is_some() => {
-                here.tell(&name, &format!("Warning {error:#}"), Stage::Done);
-            }
-            Err(error) => {
-                here.tell(&name, "Error", Stage::Failed);
-                failed.push(error);
-            }
-        }
-        done.push(image);
-    }
-    if args.ignore_pull_failures {
-        for error in failed {
-            Session::note(&format!("{error:#}"));
-        }
-        return Ok(0);
-    }
-    life::finish(failed).map_err(response)?;
-    Ok(0)
-}
-
-fn build(args: &BuildArgs, session: &Session) -> Result<u8> {
-    let context = project(session, &args.services)?;
-    let here = Here::new(session)?;
-    for (name, service) in &context.project.services {
-        if service.build.is_none() || !args.services.is_empty() && !args.services.contains(name) {
-            continue;
-        }
-        if !args.quiet {
-            here.tell(name, "Building", Stage::Begun);
-        }
-        if !session.compose.dry_run {
-            here.build(name, service, &service.image_name(&context.project.name, name))?;
-        }
-        if !args.quiet {
-            here.tell(name, "Built", Stage::Done);
-        }
-    }
-    Ok(0)
 }

@@ -7,10 +7,10 @@ use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches};
 
 use super::follow::{Fate, Following, follow};
-use super::front::{Here, known, project, warn_without_effect};
+use super::front::{Here, known, project, warn_without_effect, with_dependencies};
+use super::watch::rules;
 use super::with_dry_run;
 use crate::cli::grammar::{Arity, Rules, integer};
-use crate::cli::report::coded;
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
 use crate::compose::life::{self, Context, Pull, Recreate, Up};
@@ -34,7 +34,8 @@ pub(in crate::cli) const CREATE: Spec = Spec {
     define: |command| with_dry_run(MakeArgs::augment_args(command)),
     run: |matches, session| {
         let args = MakeArgs::from_arg_matches(matches)?;
-        bring(session, &args.wishes(false)?)?;
+        let wishes = args.wishes(false)?;
+        bring(session, &project(session, &wishes.services)?, &wishes, args.quiet_build)?;
         Ok(0)
     },
 };
@@ -49,8 +50,14 @@ pub(in crate::cli) const SCALE: Spec = Spec {
     run: |matches, session| {
         let args = ScaleArgs::from_arg_matches(matches)?;
         let scale = read_scale(&args.wishes)?;
-        let services = scale.keys().cloned().collect();
-        bring(session, &Up { services, scale, no_deps: args.no_deps, start: true, ..Up::default() })?;
+        let services: Vec<String> = scale.keys().cloned().collect();
+        let context = project(session, &services)?;
+        bring(
+            session,
+            &context,
+            &Up { services, scale, no_deps: args.no_deps, start: true, ..Up::default() },
+            false,
+        )?;
         Ok(0)
     },
 };
@@ -73,6 +80,9 @@ struct MakeArgs {
     /// Pull image before running ("always"|"missing"|"never"|"build")
     #[arg(long, value_name = "string")]
     pull: Option<String>,
+    /// Build without printing progress
+    #[arg(long)]
+    quiet_build: bool,
     /// Pull without printing progress
     #[arg(long)]
     quiet_pull: bool,
@@ -95,13 +105,7 @@ impl MakeArgs {
         if self.build && self.no_build {
             bail!("--build and --no-build are incompatible");
         }
-        let pull = match self.pull.as_deref() {
-            None | Some("" | "policy" | "build") => None,
-            Some(word) => match Pull::read(word) {
-                Some(pull) => Some(pull),
-                None => bail!("invalid value for --pull: {word:?}"),
-            },
-        };
+        let pull = self.pull.as_deref().map_or(Ok(None), read_pull)?;
         Ok(Up {
             services: self.services.clone(),
             scale: read_scale(&self.scale)?,
@@ -148,7 +152,15 @@ struct UpArgs {
     #[arg(long, value_name = "string")]
     exit_code_from: Option<String>,
     /// Refused: there is no menu
-    #[arg(long, hide = true)]
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
     menu: bool,
     /// Do not show the output of these services
     #[arg(long, value_name = "stringArray")]
@@ -180,6 +192,9 @@ struct UpArgs {
     /// Seconds to wait at most
     #[arg(long, value_name = "int", value_parser = integer)]
     wait_timeout: Option<i64>,
+    /// Watch sources, and rebuild or refresh containers when they change
+    #[arg(long, short)]
+    watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -199,9 +214,10 @@ fn run(args: &UpArgs, session: &Session) -> Result<u8> {
     if args.menu {
         bail!("--menu: there is no menu");
     }
-    if detach && (aborts || !args.attach.is_empty() || args.attach_dependencies) {
+    if detach && (aborts || !args.attach.is_empty() || args.attach_dependencies || args.watch) {
         bail!(
-            "--detach cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies"
+            "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, \
+             --attach-dependencies or --watch"
         );
     }
     let mut wishes = args.make.wishes(!args.no_start)?;
@@ -216,10 +232,17 @@ fn run(args: &UpArgs, session: &Session) -> Result<u8> {
         let limit = args.wait_timeout.and_then(|seconds| u64::try_from(seconds).ok()).filter(|it| *it > 0);
         wishes.wait = Some(limit.map(Duration::from_secs));
     }
-    let (here, context, started) = bring(session, &wishes)?;
+    let context = project(session, &wishes.services)?;
     if let Some(service) = &args.exit_code_from {
         known(&context, service)?;
     }
+    let rules = if args.watch {
+        let services = with_dependencies(&context, &wishes.services)?;
+        Some(rules(&context, &services, !wishes.no_build)?)
+    } else {
+        None
+    };
+    let (here, started) = bring(session, &context, &wishes, args.make.quiet_build)?;
     if detach || args.no_start || session.compose.dry_run {
         return Ok(0);
     }
@@ -242,29 +265,40 @@ fn run(args: &UpArgs, session: &Session) -> Result<u8> {
         None => Fate::All,
     };
     let following = Following {
-        shown: members.iter().filter(|it| shown(&it.service)).map(|it| it.id().to_owned()).collect(),
+        shown: started.iter().filter(|name| shown(name)).cloned().collect(),
         colour: !args.no_color && session.compose.ansi != "never",
         prefix: !args.no_log_prefix,
         timestamps: args.timestamps,
         timeout: args.timeout,
         fate,
     };
-    let code = follow(&engine, &members, &following)?;
-    Ok(code)
+    follow(&here, &context, &members, &following, rules)
 }
 
-/// Loads the project and brings it up.
-pub(super) fn bring(session: &Session, wishes: &Up) -> Result<(Here, Context, Vec<String>)> {
-    let context = project(session, &wishes.services)?;
+/// Brings a project up.
+pub(super) fn bring(
+    session: &Session,
+    context: &Context,
+    wishes: &Up,
+    quiet_build: bool,
+) -> Result<(Here, Vec<String>)> {
     for name in wishes.scale.keys() {
-        if !context.project.services.contains_key(name) {
-            return Err(coded(1, format!("no such service: {name}")));
-        }
+        known(context, name)?;
     }
-    warn_without_effect(&context);
-    let here = Here::new(session)?;
-    let started = life::up(&here.engine(), &context, wishes).map_err(crate::cli::report::response)?;
-    Ok((here, context, started))
+    warn_without_effect(context);
+    let mut here = Here::new(session)?;
+    here.build.quiet = quiet_build;
+    let started = life::up(&here.engine(), context, wishes).map_err(crate::cli::report::response)?;
+    Ok((here, started))
+}
+
+/// Reads the word of `--pull`; nothing if services say it themselves.
+pub(super) fn read_pull(word: &str) -> Result<Option<Pull>> {
+    match word {
+        "" | "policy" => Ok(None),
+        "always" | "missing" | "if_not_present" | "never" | "build" => Ok(Pull::read(word)),
+        _ => bail!("invalid --pull option {word:?}: there are always, missing, never and build"),
+    }
 }
 
 /// Reads `SERVICE=NUM` words.

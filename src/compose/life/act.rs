@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::state::{Member, label};
-use super::{Engine, Stage};
+use super::{Context, Engine, Stage};
+use crate::compose::project::Service;
 use crate::container;
 
 /// What is done.
@@ -63,8 +64,8 @@ impl Act {
 }
 
 /// Does something to containers, in the order of their dependencies: what others need starts first and stops
-/// last.
-pub fn act(engine: &Engine<'_>, members: &[Member], act: &Act) -> Result<()> {
+/// last. With the project's files, its hooks are run: before containers stop, and after they have started again.
+pub fn act(engine: &Engine<'_>, context: Option<&Context>, members: &[Member], act: &Act) -> Result<()> {
     let concerned: Vec<&Member> = members.iter().filter(|member| act.concerns(member)).collect();
     let mut levels = levels(&concerned);
     if matches!(act, Act::Stop { .. } | Act::Kill { .. } | Act::Pause) {
@@ -72,16 +73,19 @@ pub fn act(engine: &Engine<'_>, members: &[Member], act: &Act) -> Result<()> {
     }
     let mut errors = Vec::new();
     for level in levels {
-        errors.extend(side_by_side(engine, &level, |member| one(engine, member, act)));
+        errors.extend(side_by_side(engine, &level, |member| one(engine, context, member, act)));
     }
     finish(errors)
 }
 
-fn one(engine: &Engine<'_>, member: &Member, act: &Act) -> Result<()> {
+fn one(engine: &Engine<'_>, context: Option<&Context>, member: &Member, act: &Act) -> Result<()> {
     let (begun, done) = act.words();
     let shown = format!("Container {}", member.name());
     engine.begun(&shown, begun);
     if !engine.dry_run {
+        if matches!(act, Act::Stop { .. } | Act::Restart { .. }) {
+            pre_stop(engine, context, member);
+        }
         let store = engine.store;
         let dir = member.dir(store);
         let acted = match act {
@@ -101,18 +105,42 @@ fn one(engine: &Engine<'_>, member: &Member, act: &Act) -> Result<()> {
                 return Err(error);
             }
         }
+        let service = context.and_then(|context| context.project.services.get(&member.service));
+        if let (Act::Restart { .. }, Some(service)) = (act, service) {
+            post_start(engine, &member.service, service, member.id())
+                .inspect_err(|_| engine.told(&shown, "Error", Stage::Failed))?;
+        }
     }
     engine.done(&shown, done);
     Ok(())
 }
 
-fn is_active(dir: &container::ContainerDir) -> bool {
+/// Runs what a service wants to be run in its container before it stops.
+pub(super) fn pre_stop(engine: &Engine<'_>, context: Option<&Context>, member: &Member) {
+    let service = context.and_then(|context| context.project.services.get(&member.service));
+    let Some(service) = service.filter(|_| member.is_running() && !engine.dry_run) else { return };
+    for hook in &service.pre_stop {
+        if let Err(error) = engine.front.hook(member.id(), hook) {
+            engine.front.warn(&format!("services.{}.pre_stop: {error:#}", member.service));
+        }
+    }
+}
+
+/// Runs what a service wants to be run in its container after it has started.
+pub(super) fn post_start(engine: &Engine<'_>, name: &str, service: &Service, id: &str) -> Result<()> {
+    for hook in &service.post_start {
+        engine.front.hook(id, hook).with_context(|| format!("services.{name}.post_start"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_active(dir: &container::ContainerDir) -> bool {
     container::observe_and_mend(dir).is_ok_and(|status| status.is_active())
 }
 
 /// Stops containers.
 pub fn stop_all(engine: &Engine<'_>, members: &[Member], timeout: Option<i64>) -> Result<()> {
-    act(engine, members, &Act::Stop { timeout })
+    act(engine, None, members, &Act::Stop { timeout })
 }
 
 /// Removes containers that do not run.
@@ -143,7 +171,7 @@ pub fn finish(errors: Vec<anyhow::Error>) -> Result<()> {
 }
 
 /// Does something with each of several things at once, as many as may be.
-pub(super) fn side_by_side<T: Sync>(
+pub fn side_by_side<T: Sync>(
     engine: &Engine<'_>,
     things: &[T],
     act: impl Fn(&T) -> Result<()> + Sync,

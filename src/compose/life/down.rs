@@ -59,10 +59,7 @@ pub fn down(
     if options.services.is_empty() {
         resource::warn_of_leftovers(engine, &orphans);
     }
-    for member in &wanted {
-        pre_stop(engine, context, member);
-    }
-    act::stop_all(engine, &wanted, options.timeout)?;
+    act::act(engine, context, &wanted, &act::Act::Stop { timeout: options.timeout })?;
     act::remove(engine, &wanted, options.volumes)?;
     let nothing = wanted.is_empty();
     if !options.services.is_empty() {
@@ -82,20 +79,6 @@ pub fn down(
         engine.front.warn("No resource found to remove");
     }
     Ok(())
-}
-
-fn pre_stop(engine: &Engine<'_>, context: Option<&Context>, member: &Member) {
-    let Some(service) = context.and_then(|context| context.project.services.get(&member.service)) else {
-        return;
-    };
-    if !member.is_running() || engine.dry_run {
-        return;
-    }
-    for hook in &service.pre_stop {
-        if let Err(error) = engine.front.hook(member.id(), hook) {
-            engine.front.warn(&format!("services.{}.pre_stop: {error:#}", member.service));
-        }
-    }
 }
 
 fn remove_networks(engine: &Engine<'_>, project: &str, context: Option<&Context>) -> Result<bool> {

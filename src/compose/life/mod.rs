@@ -12,6 +12,7 @@
 mod act;
 mod down;
 mod gate;
+mod images;
 mod request;
 mod resource;
 mod state;
@@ -23,15 +24,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-pub use act::{Act, act, finish, remove_all, stop_all};
+pub use act::{Act, act, finish, remove_all, side_by_side, stop_all};
 pub use down::{Down, Images, down};
+pub use images::{Pull, ensure_image, pull_all};
 pub use request::one_off;
 pub use resource::prepare;
 pub use state::{Member, label, observe, projects};
-pub use up::{Pull, Recreate, Up, ensure_image, start_present, up, wait_for_dependencies};
+pub use up::{Recreate, Up, start_present, up, wait_for_dependencies};
 pub use warn::without_effect;
 
-use super::project::{Project, Service};
+use super::project::Project;
 use crate::container::HealthWord;
 use crate::idmap::Identity;
 use crate::oci::Digest;
@@ -44,7 +46,7 @@ pub trait Front: Sync {
     /// Unpacks an image that is there.
     fn unpack(&self, image: &Digest) -> Result<()>;
     /// Builds the image of a service.
-    fn build(&self, name: &str, service: &Service, image: &str) -> Result<()>;
+    fn build(&self, context: &Context, name: &str) -> Result<()>;
     /// Removes containers, with their unnamed volumes if that is wanted.
     fn remove(&self, ids: &[String], volumes: bool) -> Result<()>;
     /// Runs a command in a container and waits for it.
@@ -79,6 +81,8 @@ pub struct Engine<'a> {
     pub dry_run: bool,
     /// How much is done at once.
     pub parallel: usize,
+    /// Where CDI files are looked for.
+    pub cdi: &'a [PathBuf],
 }
 
 impl std::fmt::Debug for Engine<'_> {

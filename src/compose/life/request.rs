@@ -8,22 +8,18 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::state::label;
 use super::{Context, Engine, resource};
 use crate::compose::project::{
-    Attachment as Network, Grant, Healthcheck, Mount as File, Object, Port, Service,
+    Attachment as Network, DeviceWish, Grant, Healthcheck, Mount as File, Object, Port, Rate, Service,
 };
 use crate::compose::{ports, units};
 use crate::container::{
-    Attachment, CreateRequest, Device, Healthcheck as Check, IpcMode, Limits, LogDriver, Mount, MountRequest,
-    MountSource, NetworkMode, PidMode, RestartPolicy, Sharing, Ulimit,
+    Attachment, CDI, CreateRequest, Device, DeviceRate, DeviceRequest, Healthcheck as Check, IpcMode, Limits,
+    LogDriver, Mount, MountRequest, MountSource, NetworkMode, PidMode, RestartPolicy, Sharing, Ulimit,
+    is_cdi,
 };
 use crate::network::protocol::{HostPort, PortRequest, Protocol};
 
-/// Returns the name of a service's container.
-pub(super) fn container_name(project: &str, name: &str, service: &Service, number: u32) -> String {
-    match &service.container_name {
-        Some(own) if !own.is_empty() => own.clone(),
-        _ => format!("{project}-{name}-{number}"),
-    }
-}
+/// The option of an endpoint that says what its interface is called.
+const INTERFACE: &str = "com.docker.network.endpoint.ifname";
 
 /// Makes the wishes of a service's container.
 pub(super) fn of(
@@ -51,9 +47,10 @@ fn make(
         map.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default())).collect()
     };
     let (log, log_options) = log(service);
+    let journald = service.logging.driver.as_deref() == Some("journald");
     let mut request = CreateRequest {
         image_name: service.image_name(&project.name, name),
-        name: Some(container_name(&project.name, name, service, number)),
+        name: Some(service.container(&project.name, name, number)),
         command: service.command.clone().unwrap_or_default(),
         entrypoint: service.entrypoint.clone(),
         env: service
@@ -71,7 +68,7 @@ fn make(
         open_stdin: service.stdin_open,
         stop_signal: service.stop_signal.clone(),
         stop_timeout: seconds(service.stop_grace_period.as_deref()),
-        exposed_ports: exposed(service),
+        exposed_ports: exposed(service)?,
         tmpfs: service
             .tmpfs
             .iter()
@@ -108,7 +105,10 @@ fn make(
         volumes_from: volumes_from(context, service)?,
         oom_score_adj: service.oom_score_adj.unwrap_or(0),
         log,
+        journald,
         log_options,
+        device_requests: device_requests(service),
+        cdi_dirs: engine.cdi.to_vec(),
         limits: limits(service),
         cgroup_parent: service.cgroup_parent.clone().unwrap_or_default(),
         ..CreateRequest::default()
@@ -116,7 +116,7 @@ fn make(
     for port in &service.ports {
         request.ports.push(published(port)?);
     }
-    for device in &service.devices {
+    for device in service.devices.iter().filter(|device| !is_cdi(&device.source)) {
         let host = device.source.clone();
         let container = device.target.clone().unwrap_or_else(|| host.clone());
         let permissions = device.permissions.clone().unwrap_or_else(|| "rwm".to_owned());
@@ -197,7 +197,7 @@ fn labels(
 /// Returns the container that a service's containers share something with.
 fn of_service(context: &Context, other: &str) -> String {
     match context.project.services.get(other) {
-        Some(service) => container_name(&context.project.name, other, service, 1),
+        Some(service) => service.container(&context.project.name, other, 1),
         None => format!("{}-{other}-1", context.project.name),
     }
 }
@@ -266,11 +266,10 @@ fn networks(context: &Context, name: &str, service: &Service) -> Result<(Network
                 Some(IpAddr::V4(ip)) => bail!("networks.{key}.ipv6_address: {ip} is no IPv6 address"),
                 None => None,
             },
-            link_local_ips: own.link_local_ips.iter().filter_map(|text| text.parse().ok()).collect(),
             mac: mac
                 .map(|text| text.parse().map_err(|_| anyhow!("mac_address: {text:?} is no hardware address")))
                 .transpose()?,
-            driver_opts: own.driver_opts.clone(),
+            driver_opts: driver_opts(&own),
             gw_priority: own.gw_priority as i64,
             ..Attachment::default()
         });
@@ -278,15 +277,22 @@ fn networks(context: &Context, name: &str, service: &Service) -> Result<(Network
     Ok((NetworkMode::Named(found[0].network.clone()), found))
 }
 
-fn exposed(service: &Service) -> BTreeSet<String> {
+fn driver_opts(own: &Network) -> BTreeMap<String, String> {
+    let mut options = own.driver_opts.clone();
+    if let Some(name) = own.interface_name.as_ref().filter(|name| !name.is_empty()) {
+        options.insert(INTERFACE.to_owned(), name.clone());
+    }
+    options
+}
+
+fn exposed(service: &Service) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for text in &service.expose {
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        if let Some((first, last)) = ports::range(range) {
-            found.extend((first..=last).map(|port| format!("{port}/{protocol}")));
-        }
+        let Some((first, last)) = ports::range(range) else { bail!("expose: invalid port {text:?}") };
+        found.extend((first..=last).map(|port| format!("{port}/{protocol}")));
     }
-    found
+    Ok(found)
 }
 
 fn published(port: &Port) -> Result<PortRequest> {
@@ -400,7 +406,7 @@ fn log(service: &Service) -> (LogDriver, BTreeMap<String, String>) {
     let options = service.logging.options.clone();
     match service.logging.driver.as_deref() {
         None | Some("" | "json-file") => (LogDriver::JsonFile, options),
-        Some("local") => (LogDriver::Local, options),
+        Some("local" | "journald") => (LogDriver::Local, options),
         Some("none") => (LogDriver::None, BTreeMap::new()),
         // Said by `warn`; what is written can still be read.
         Some(_) => (LogDriver::JsonFile, BTreeMap::new()),
@@ -514,7 +520,50 @@ fn limits(service: &Service) -> Limits {
         cpu_shares: service.cpu_shares.unwrap_or(0),
         cpuset_cpus: service.cpuset.clone().unwrap_or_default(),
         blkio_weight: service.blkio_config.weight.unwrap_or(0),
+        blkio_weight_device: rates(&service.blkio_config.weight_device),
+        device_read_bps: rates(&service.blkio_config.device_read_bps),
+        device_read_iops: rates(&service.blkio_config.device_read_iops),
+        device_write_bps: rates(&service.blkio_config.device_write_bps),
+        device_write_iops: rates(&service.blkio_config.device_write_iops),
         ..Limits::default()
+    }
+}
+
+fn rates(own: &[Rate]) -> Vec<DeviceRate> {
+    let number = |rate: &Rate| rate.weight.or_else(|| rate.rate.as_deref()?.parse().ok());
+    own.iter().filter_map(|rate| Some(DeviceRate { path: rate.path.clone(), rate: number(rate)? })).collect()
+}
+
+/// Collects what a service asks for of devices by what they are: `gpus`, what `deploy` reserves, and names of
+/// CDI files.
+fn device_requests(service: &Service) -> Vec<DeviceRequest> {
+    let gpu = |own: &DeviceWish| {
+        let mut capabilities = own.capabilities.clone();
+        if !capabilities.iter().any(|it| it == "gpu") {
+            capabilities.push("gpu".to_owned());
+        }
+        request_of(own, capabilities)
+    };
+    let reserved = &service.deploy.resources.reservations.devices;
+    let mut found: Vec<DeviceRequest> = service.gpus.iter().map(gpu).collect();
+    found.extend(reserved.iter().map(|own| request_of(own, own.capabilities.clone())));
+    let named = service.devices.iter().filter(|device| is_cdi(&device.source));
+    let device_ids: Vec<String> = named.map(|device| device.source.clone()).collect();
+    if !device_ids.is_empty() {
+        found.push(DeviceRequest { driver: CDI.to_owned(), device_ids, ..DeviceRequest::default() });
+    }
+    found
+}
+
+fn request_of(own: &DeviceWish, capabilities: Vec<String>) -> DeviceRequest {
+    let option = |(key, value): (&String, &Option<String>)| (key.clone(), value.clone().unwrap_or_default());
+    DeviceRequest {
+        driver: own.driver.clone().unwrap_or_default(),
+        // Without a number and without names all are meant.
+        count: own.count.unwrap_or(if own.device_ids.is_empty() { -1 } else { 0 }),
+        device_ids: own.device_ids.clone(),
+        capabilities: vec![capabilities],
+        options: own.options.iter().map(option).collect(),
     }
 }
 

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
+use super::images::{Pull, ensure_images};
 use super::state::{Member, observe};
 use super::{Context, Engine, Stage, act, gate, request, resource};
 use crate::compose::project::Service;
 use crate::container::{self, ContainerDir, Mount, MountRequest, MountSource};
-use crate::image::{self, Image, ResolveError};
-use crate::store::MapKey;
+use crate::image::Image;
 
 /// When containers are made anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,29 +26,6 @@ pub enum Recreate {
     Always,
     /// Never.
     Never,
-}
-
-/// When images are pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pull {
-    /// Always.
-    Always,
-    /// When they are missing.
-    Missing,
-    /// Never.
-    Never,
-}
-
-impl Pull {
-    /// Reads the word of `--pull` or of `pull_policy`; those of building are not of pulling.
-    pub fn read(word: &str) -> Option<Self> {
-        match word {
-            "always" | "refresh" => Some(Self::Always),
-            "missing" | "if_not_present" | "build" | "daily" | "weekly" => Some(Self::Missing),
-            "never" => Some(Self::Never),
-            _ => word.starts_with("every_").then_some(Self::Missing),
-        }
-    }
 }
 
 /// How a project is brought up.
@@ -112,7 +89,8 @@ pub fn up(engine: &Engine<'_>, context: &Context, options: &Up) -> Result<Vec<St
     } else {
         resource::warn_of_leftovers(engine, &orphans);
     }
-    let mut plan = Plan { engine, context, options, images, garbage, renewed: BTreeSet::new() };
+    let mut plan =
+        Plan { engine, context, options, images, garbage, renewed: BTreeSet::new(), told: BTreeSet::new() };
     let mut wanted: HashMap<String, Vec<Wanted>> = HashMap::new();
     for name in &order {
         let own: Vec<&Member> = present.iter().filter(|member| member.service == *name).collect();
@@ -120,7 +98,9 @@ pub fn up(engine: &Engine<'_>, context: &Context, options: &Up) -> Result<Vec<St
     }
     let garbage = std::mem::take(&mut plan.garbage);
     let started = if options.start { start(engine, context, &order, &wanted) } else { Ok(()) };
-    act::stop_all(engine, &garbage, options.timeout)?;
+    let active: Vec<Member> =
+        garbage.iter().filter(|member| act::is_active(&member.dir(engine.store))).cloned().collect();
+    act::stop_all(engine, &active, options.timeout)?;
     // Their unnamed volumes are those of their successors.
     act::remove(engine, &garbage, false)?;
     started?;
@@ -221,91 +201,6 @@ fn order(context: &Context, named: &[String], no_deps: bool) -> Result<Vec<Strin
     Ok(found)
 }
 
-/// Makes sure of the image of each service.
-fn ensure_images(
-    engine: &Engine<'_>,
-    context: &Context,
-    order: &[String],
-    options: &Up,
-) -> Result<HashMap<String, Image>> {
-    let mut by_name: HashMap<String, Image> = HashMap::new();
-    let mut found = HashMap::new();
-    for name in order {
-        let service = &context.project.services[name];
-        if options.scale.get(name).copied().unwrap_or(service.replicas()) == 0 {
-            continue;
-        }
-        let image_name = service.image_name(&context.project.name, name);
-        let image = match by_name.get(&image_name) {
-            Some(image) if service.build.is_none() => image.clone(),
-            _ => match ensure_image(engine, context, name, service, options)? {
-                Some(image) => image,
-                None => continue,
-            },
-        };
-        by_name.insert(image_name, image.clone());
-        found.insert(name.clone(), image);
-    }
-    Ok(found)
-}
-
-/// Makes sure of the image of a service: found, pulled or built, and unpacked. Nothing is done, and perhaps
-/// nothing found, where it is only said.
-pub fn ensure_image(
-    engine: &Engine<'_>,
-    context: &Context,
-    name: &str,
-    service: &Service,
-    options: &Up,
-) -> Result<Option<Image>> {
-    let image_name = service.image_name(&context.project.name, name);
-    let own = service.pull_policy.as_deref();
-    let policy = options.pull.or_else(|| Pull::read(own?)).unwrap_or(Pull::Missing);
-    let find = || match image::resolve(engine.store, &image_name) {
-        Ok(record) => image::open(engine.store, &record.id).map(Some),
-        Err(error) if matches!(error.downcast_ref::<ResolveError>(), Some(ResolveError::NotFound(_))) => {
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("service {name:?}")),
-    };
-    let mut image = find()?;
-    let builds = service.build.is_some();
-    if builds && !options.no_build && (options.build || own == Some("build") || image.is_none()) {
-        engine.begun(name, "Building");
-        if !engine.dry_run {
-            engine.front.build(name, service, &image_name)?;
-            image = find()?;
-        }
-        engine.done(name, "Built");
-    } else if !builds && policy == Pull::Always || image.is_none() && policy != Pull::Never {
-        if builds && service.image.is_none() {
-            bail!("No such image: {image_name}");
-        }
-        engine.begun(name, "Pulling");
-        if !engine.dry_run {
-            if let Err(error) =
-                engine.front.pull(&image_name, service.platform.as_deref(), options.quiet_pull)
-            {
-                engine.told(name, "Error", Stage::Failed);
-                return Err(error);
-            }
-            image = find()?;
-        }
-        engine.done(name, "Pulled");
-    }
-    let Some(image) = image else {
-        if engine.dry_run {
-            return Ok(None);
-        }
-        bail!("No such image: {image_name}");
-    };
-    let map = MapKey::of(&engine.identity.map.text());
-    if !engine.dry_run && image::unpacked(engine.store, &image.record, &map).is_none() {
-        engine.front.unpack(&image.record.id)?;
-    }
-    Ok(Some(image))
-}
-
 /// The making of containers.
 struct Plan<'a> {
     engine: &'a Engine<'a>,
@@ -316,6 +211,8 @@ struct Plan<'a> {
     garbage: Vec<Member>,
     /// Services of which a container is new.
     renewed: BTreeSet<String>,
+    /// What has been warned of.
+    told: BTreeSet<String>,
 }
 
 impl Plan<'_> {
@@ -415,7 +312,7 @@ impl Plan<'_> {
 
     fn make(&mut self, name: &str, service: &Service, number: u32, old: Option<&Member>) -> Result<Wanted> {
         let engine = self.engine;
-        let container = request::container_name(&self.context.project.name, name, service, number);
+        let container = service.container(&self.context.project.name, name, number);
         let shown = format!("Container {container}");
         if old.is_none() {
             engine.begun(&shown, "Creating");
@@ -433,7 +330,12 @@ impl Plan<'_> {
             }
             let made = container::create(engine.store, engine.identity, image, request)
                 .inspect_err(|_| engine.told(&shown, "Error", Stage::Failed))?;
-            made.warnings.iter().for_each(|warning| engine.front.warn(warning));
+            for warning in made.warnings {
+                // What is true of one is true of its like.
+                if self.told.insert(warning.clone()) {
+                    engine.front.warn(&warning);
+                }
+            }
             id = made.id;
         }
         if old.is_none() {
@@ -596,13 +498,8 @@ fn start_one(engine: &Engine<'_>, service: &Service, name: &str, one: &Wanted) -
             container::start(engine.store, &dir, None).map(|_| ())
         };
         started.inspect_err(|_| engine.told(&shown, "Error", Stage::Failed))?;
-        for hook in &service.post_start {
-            engine
-                .front
-                .hook(&one.id, hook)
-                .with_context(|| format!("services.{name}.post_start"))
-                .inspect_err(|_| engine.told(&shown, "Error", Stage::Failed))?;
-        }
+        act::post_start(engine, name, service, &one.id)
+            .inspect_err(|_| engine.told(&shown, "Error", Stage::Failed))?;
     }
     engine.done(&shown, "Started");
     Ok(())

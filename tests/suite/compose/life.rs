@@ -13,6 +13,11 @@ pub(crate) const TESTS: &[Test] = tests![
     says_what_it_would_do,
     mends_what_a_kill_has_left,
     restarts_what_follows,
+    names_as_the_first_compose_did,
+    balances_by_name,
+    runs_hooks,
+    stops_at_an_interrupt_and_kills_at_the_second,
+    a_database_survives_down,
 ];
 
 const CHAIN: &str = "services:\n  web:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n    depends_on:\n      \
@@ -135,6 +140,15 @@ fn runs_commands_of_its_own() {
     sandbox.run(["ps", "-aq"]).stdout("");
 }
 
+fn names_as_the_first_compose_did() {
+    let sandbox = project("services:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n");
+    sandbox.run(["compose", "--compatibility", "up", "-d", "--scale", "a=2"]).success();
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("p_a_2\np_a_1\n");
+    sandbox.command(["compose", "up", "-d"]).env("COMPOSE_COMPATIBILITY", "true").run().success();
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("p_a_1\n");
+    sandbox.run(["compose", "down"]).success();
+}
+
 fn says_what_it_would_do() {
     let sandbox = project(CHAIN);
     sandbox
@@ -183,5 +197,77 @@ fn restarts_what_follows() {
     sandbox.run(["compose", "restart", "a"]).success();
     assert_eq!(changed(&second, &pids()), [true, true, true, false]);
     sandbox.run(["compose", "up", "--menu"]).code(1).stderr_contains("there is no menu");
-    sandbox.run(["compose", "kill", "--remove-orphans"]).code(1).stderr_contains("kill removes nothing");
+    sandbox.file("compose.yaml", format!("name: p\nservices:\n  a:\n{service}"));
+    sandbox.run(["compose", "kill"]).success();
+    sandbox.run(["ps", "--format", "{{.Names}}"]).stdout("p-d-1\np-c-1\np-b-1\n");
+    sandbox.run(["compose", "kill", "--remove-orphans"]).success();
+    sandbox.run(["ps", "-q"]).stdout("");
+}
+
+fn balances_by_name() {
+    let sandbox = project(
+        "services:\n  web: {image: busybox, command: sh -c 'mkdir /w; hostname > /w/index.html; exec httpd -f -p 80 -h /w', \
+         stop_grace_period: 0s}\n  c: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n",
+    );
+    sandbox.run(["compose", "up", "-d", "--scale", "web=3"]).success();
+    let ask = "for i in 1 2 3 4 5 6; do until wget -qO- http://web/ 2>/dev/null; do sleep 0.1; done; done";
+    let answers = sandbox.run(["compose", "exec", "-T", "c", "sh", "-c", ask]).success().lines();
+    let each: std::collections::BTreeSet<&String> = answers.iter().collect();
+    assert_eq!((answers.len(), each.len()), (6, 3), "{answers:?}");
+    sandbox.run(["compose", "down"]).success();
+}
+
+fn runs_hooks() {
+    let sandbox = project(
+        "services:\n  a:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n    volumes: ['./d:/d']\n    \
+         post_start: [{command: sh -c 'echo start $$X >> /d/log', environment: [X=1]}]\n    pre_stop: [{command: sh -c 'echo \
+         stop >> /d/log'}]\n",
+    );
+    sandbox.directory("d");
+    sandbox.run(["compose", "up", "-d"]).success();
+    let log = || std::fs::read_to_string(sandbox.work().join("d/log")).unwrap();
+    assert_eq!(log(), "start 1\n");
+    sandbox.run(["compose", "restart"]).success();
+    sandbox.run(["compose", "stop"]).success();
+    assert_eq!(log(), "start 1\nstop\nstart 1\nstop\n");
+    sandbox.run(["compose", "down"]).success();
+}
+
+fn stops_at_an_interrupt_and_kills_at_the_second() {
+    let deaf = "sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'";
+    let sandbox = project(&format!(
+        "services:\n  a: {{image: busybox, command: sleep 1000, init: true}}\n  b:\n    image: busybox\n    command: {deaf}\n    \
+         stop_grace_period: 10m\n"
+    ));
+    let up = sandbox.command(["compose", "up"]).spawn();
+    up.wait_for("b-1  | deaf");
+    up.signal(nix::sys::signal::Signal::SIGINT);
+    up.wait_for("a-1 exited with code 143");
+    assert_eq!(sandbox.status_of("p-b-1"), "running");
+    up.signal(nix::sys::signal::Signal::SIGINT);
+    up.wait().code(130).stdout_contains("b-1 exited with code 137");
+    sandbox.run(["compose", "down"]).success();
+    sandbox.expect_no_process();
+}
+
+fn a_database_survives_down() {
+    let sandbox = project(
+        "services:\n  db:\n    image: busybox\n    command: sh -c 'touch /data/rows; exec nc -ll -p 5432 -e tee -a /data/rows'\n    stop_grace_period: 0s\n    volumes: ['data:/data']\n    healthcheck: {test: [CMD, test, -e, \
+         /data/rows], interval: 100ms, retries: 50}\n  web:\n    image: busybox\n    command: sh -c 'echo row | nc db 5432; sleep 1000'\n    stop_grace_period: 0s\n    depends_on: {db: {condition: service_healthy}}\nvolumes: {data: \
+         }\n",
+    );
+    let rows = |wanted: usize| {
+        let count = format!("until [ $(wc -l < /data/rows) = {wanted} ]; do sleep 0.1; done");
+        sandbox.run(["compose", "exec", "-T", "db", "timeout", "30", "sh", "-c", &count]).success();
+    };
+    for round in 1..=2 {
+        sandbox.run(["compose", "up", "-d"]).success();
+        rows(round);
+        sandbox.run(["compose", "down"]).success();
+    }
+    sandbox.run(["compose", "down", "-v"]).success();
+    sandbox.run(["compose", "up", "-d"]).success();
+    rows(1);
+    sandbox.run(["compose", "down", "-v"]).success();
+    sandbox.run(["volume", "ls", "-q"]).stdout("");
 }

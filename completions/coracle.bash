@@ -1729,7 +1729,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__compose__subcmd__config)
-            opts="-o -q --environment --format --hash --images --networks --no-consistency --no-interpolate --no-normalize --no-path-resolution --output --profiles --quiet --resolve-image-digests --services --variables --volumes --dry-run"
+            opts="-o -q --environment --format --hash --images --lock-image-digests --models --networks --no-consistency --no-env-resolution --no-interpolate --no-normalize --no-path-resolution --output --profiles --quiet --resolve-image-digests --services --variables --volumes --dry-run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2359,6 +2359,10 @@ _coracle() {
                     ;;
                 --exit-code-from)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --menu)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --no-attach)

@@ -204,8 +204,11 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -s o -l output -d 'Write to a file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l environment -d 'Print the environment that variables are taken from'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l images -d 'Print the names of the images, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l lock-image-digests -d 'Print a file that puts digests in place of tags'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l models -d 'Print the names of the models, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l networks -d 'Print the names of the networks, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-consistency -d 'Do not check that what is named is there'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-env-resolution -d 'Do not read the files of variables of services'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-interpolate -d 'Do not put in variables'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-normalize -d 'Do not put in defaults'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from config" -l no-path-resolution -d 'Do not make paths absolute'
@@ -221,8 +224,11 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -s o -l output -d 'Write to a file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l environment -d 'Print the environment that variables are taken from'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l images -d 'Print the names of the images, one a line'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l lock-image-digests -d 'Print a file that puts digests in place of tags'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l models -d 'Print the names of the models, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l networks -d 'Print the names of the networks, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-consistency -d 'Do not check that what is named is there'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-env-resolution -d 'Do not read the files of variables of services'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-interpolate -d 'Do not put in variables'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-normalize -d 'Do not put in defaults'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l no-path-resolution -d 'Do not make paths absolute'
@@ -234,7 +240,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l volumes -d 'Print the names of the volumes, one a line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from convert" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -s s -l signal -d 'Signal to send' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l remove-orphans -d 'Refused: containers of services that are gone are left to down'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l remove-orphans -d 'Also kill containers of services that the files do not define'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from kill" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from pause" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from restart" -s t -l timeout -d 'Seconds that containers have to stop' -r
@@ -385,6 +391,8 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l scale -d 'Number of containers of a service (SERVICE=NUM)' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l attach -d 'Only show the output of these services' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l exit-code-from -d 'Return the exit code of this service\'s container; implies --abort-on-container-exit' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l menu -d 'Refused: there is no menu' -r -f -a "true\t''
+false\t''"
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-attach -d 'Do not show the output of these services' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s t -l timeout -d 'Seconds that containers have to stop' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l wait-timeout -d 'Seconds to wait at most' -r
@@ -401,7 +409,6 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l always-recreate-deps -d 'Also make those anew that others depend on; not with --no-recreate'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l attach-dependencies -d 'Also show the output of services that others depend on'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -s d -l detach -d 'Run in the background'
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l menu -d 'Refused: there is no menu'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-color -d 'Print in one colour'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-deps -d 'Do not start services that others depend on'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from up" -l no-log-prefix -d 'Do not print the container\'s name before each line'

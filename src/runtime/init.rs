@@ -211,12 +211,7 @@ fn execute(
     let launch = sealed_launcher().context("make the launcher")?;
     if emulates {
         // Before the container's own filter, which may forbid it.
-        let listener = ownership::install()?;
-        let beginning = Beginning {
-            credentials: Credentials::of(user.uid, user.gid, &user.groups),
-            powers: powers.map_or(u64::MAX, Powers::of_root),
-        };
-        FromInit::Ownership(beginning).send(report, &[listener.as_fd()]).context("hand over the filter")?;
+        emulate(&user, powers, report)?;
     }
     if let Some(filter) = seccomp {
         seccomp::install(filter).context("install the seccomp filter")?;
@@ -235,6 +230,24 @@ fn execute(
     let env: Vec<&CStr> = env.iter().map(CString::as_c_str).collect();
     let never = process::exec_fd(launch.as_fd(), &args, &env).context("execute the launcher")?;
     match never {}
+}
+
+/// Hands the calls in which owners and ids occur to whoever listens to the reports.
+fn emulate(user: &User, powers: Option<Powers>, report: BorrowedFd<'_>) -> Result<()> {
+    let listener = match ownership::install() {
+        Ok(listener) => listener,
+        // Somebody else listens already: this runs in a container whose ids are emulated, or under a tracer of that
+        // kind. Or the kernel is older than Linux 5.0. What one id is enough for works all the same.
+        Err(error) if ownership::is_unavailable(&error) && (user.uid, user.gid) == identity::own() => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let beginning = Beginning {
+        credentials: Credentials::of(user.uid, user.gid, &user.groups),
+        powers: powers.map_or(u64::MAX, Powers::of_root),
+    };
+    FromInit::Ownership(beginning).send(report, &[listener.as_fd()]).context("hand over the filter")
 }
 
 /// Makes a file, which nobody can change any more, of the program that is executed last.

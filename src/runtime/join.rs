@@ -99,7 +99,7 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
 }
 
 /// Tells whether the user namespace of process `pid` maps one user only.
-fn has_one_id(pid: i32) -> Result<bool> {
+pub(super) fn has_one_id(pid: i32) -> Result<bool> {
     let path = format!("/proc/{pid}/uid_map");
     let map = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     Ok(map.split_ascii_whitespace().skip(2).eq(["1"]))

@@ -15,6 +15,8 @@
 //! too, instead of making one: file systems that show a namespace (proc, mqueue, sysfs) can be mounted only by
 //! root of the user namespace that owns it. While it is set up, it is hidden from those who are there already.
 //!
+//! Where the user has one id only, [`ownership`] answers the calls in which others occur.
+//!
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
 mod borrow;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::guest::{LaunchMode, ParentDeath};
 use super::handshake::{self, Received};
 use super::init::{self, Body};
+use super::join::has_one_id;
 use super::plan::{self, Facts, has_new};
 use super::root::Root;
 use super::spawn::{Enter, spawn};
@@ -132,6 +133,10 @@ impl Drop for Prepared {
 /// Tells whether a container with these files, this user and this identity can live in the user namespace of
 /// process `pid`: whether the ids there are those that it would have in one of its own.
 pub fn fits(rootfs: &RootFs, user: UserRequest<'_>, identity: &Identity, pid: i32) -> Result<bool> {
+    if identity.level == Level::Single && has_one_id(pid)? {
+        // Who it is inside is emulated.
+        return Ok(true);
+    }
     let wanted = map_below(rootfs, user, identity)?;
     let is = |name: &str, ranges: &[Range]| {
         let path = format!("/proc/{pid}/{name}");

@@ -138,7 +138,7 @@ pub fn let_through(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
     ioctl(listener, SEND, &raw mut answer).map(drop)
 }
 
-/// Has the call return a new descriptor of its process, a copy of `fd`.
+/// Has the call return a new descriptor of its process, a copy of `fd` (Linux 5.9).
 pub fn answer_with(
     listener: BorrowedFd<'_>,
     id: u64,
@@ -152,7 +152,15 @@ pub fn answer_with(
         target: 0,
         target_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
     };
-    ioctl(listener, ADD_FD, &raw mut add).map(drop)
+    match ioctl(listener, ADD_FD, &raw mut add) {
+        // Before Linux 5.14 it takes two steps.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            add.flags = 0;
+            let made = ioctl(listener, ADD_FD, &raw mut add)?;
+            answer(listener, id, made.into())
+        }
+        result => result.map(drop),
+    }
 }
 
 /// Reads memory of thread `pid` from `address` on, until the end of `buffer`. Nothing less will do.

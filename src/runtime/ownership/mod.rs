@@ -45,6 +45,8 @@
 //! - The owner of a symbolic link, a socket, a pipe or a device is remembered while the container runs and goes into no
 //!   layer. A change of the owner of such a file always succeeds for root.
 //! - A file on the host that is bind mounted gets the attribute, too, and belongs to the user as before.
+//! - There is one such filter for a process. A program in the container that installs another gets `EBUSY`, and within a
+//!   container of this kind containers of this kind have one id and no emulation of their own.
 //! - A file system in user space (FUSE) that is served from within the container waits for its own server.
 //! - A signal whose handler does not restart calls can interrupt one of these before the steward has read it; it then
 //!   fails with `EINTR`, as calls do that wait.
@@ -100,6 +102,12 @@ pub(super) fn install() -> Result<OwnedFd> {
     notify::install(&filter::filter()?).context("install the filter of ownership")
 }
 
+/// Tells whether [`install`] failed because such filters cannot be had here.
+pub(super) fn is_unavailable(error: &anyhow::Error) -> bool {
+    let errno = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    matches!(errno, Some(libc::EBUSY | libc::EINVAL | libc::ENOSYS))
+}
+
 /// Makes the steward of a listener. `inside` is a process of the container that has its files, `first` the
 /// container's first process. Returns the end of a pipe that is closed when the steward is gone.
 ///
@@ -138,6 +146,7 @@ fn serve(
     process::close_others(&keep).context("close descriptors")?;
     process::reset_signals();
     rustix::process::setsid().context("start a session")?;
+    rustix::thread::set_name(c"coracle-steward").context("take a name")?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;

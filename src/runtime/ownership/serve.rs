@@ -1,8 +1,9 @@
 //! The steward's loop: a call comes, is decided, and is answered.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -54,9 +55,11 @@ impl Steward {
     pub(super) fn serve(&mut self, end: &OwnedFd) {
         // Only speed depends on it.
         let _ = notify::stay_together(self.listener.as_fd());
+        let mut waiting = VecDeque::new();
         loop {
             let mut fds = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
-            match poll(&mut fds, None) {
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            match poll(&mut fds, if waiting.is_empty() { None } else { Some(&at_once) }) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(_) => return,
@@ -66,10 +69,10 @@ impl Steward {
             }
             let asked = fds[0].revents();
             if asked.contains(PollFlags::IN) {
-                // Whoever asked may be gone.
-                if let Ok(call) = notify::receive(self.listener.as_fd()) {
-                    self.answer(&call);
-                }
+                // Until a call was read a signal can interrupt it, so all are read first. Whoever asked may be gone.
+                waiting.extend(notify::receive(self.listener.as_fd()));
+            } else if let Some(call) = waiting.pop_front() {
+                self.answer(&call);
             } else if !asked.is_empty() {
                 return;
             }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use nix::mount::MsFlags;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
 use rustix::mount::OpenTreeFlags;
 
 use super::contents::{Owner, as_path, digest};
@@ -20,7 +20,7 @@ use super::pick::{Filter, follow, look, open, select};
 use super::place::relative;
 use super::step::{filter, readable, resolve, throwaway, writable};
 use crate::build::graph::{MountKind, Network};
-use crate::idmap::Identity;
+use crate::idmap::{self, Identity};
 use crate::network::etc::{Facts, Wishes, hosts, resolver};
 use crate::network::protocol::{Endpoint, EndpointRequest, Refusal, RefusalKind};
 use crate::network::{self, Pasta, PastaRequest, Router};
@@ -396,7 +396,11 @@ impl Private {
         let path = self.dir.join(self.count.to_string());
         fs::write(&path, bytes).context("write a private file")?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).context("set permissions")?;
-        if identity.level != crate::idmap::Level::Single && owner != (0, 0) {
+        if identity.level == idmap::Level::Single && owner != (0, 0) {
+            let text = format!("{}:{}:{mode:o}", owner.0, owner.1);
+            // The kernel's file systems in memory have such attributes since Linux 6.6; without, it is root's.
+            let _ = rustix::fs::setxattr(&path, idmap::OWNER, text.as_bytes(), XattrFlags::empty());
+        } else if owner != (0, 0) {
             chown(&path, Some(owner.0), Some(owner.1)).context("give a private file to its owner")?;
         }
         Ok(path)

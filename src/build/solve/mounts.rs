@@ -16,13 +16,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::fs::XattrFlags;
 
 use super::order::{Order, Place, Work};
 use super::perform::{Build, Value};
 use super::worker::Stopped;
 use super::worker::Worker;
 use crate::build::graph::{Copy, MountKind, Pick, Run, Sharing, StepId, Unpack};
-use crate::image::Owners;
+use crate::image::{OWNER, Owners};
 use crate::oci::Digest;
 use crate::store::{Lock, Mode};
 
@@ -156,7 +157,10 @@ fn fill(
         fs::create_dir_all(new.join("layer/tree")).context("create a directory")?;
     }
     let tree = new.join("layer/tree");
-    if build.mapping.owners == Owners::Mapped && owner != (0, 0) {
+    if build.mapping.owners == Owners::Emulated && owner != (0, 0) {
+        let text = format!("{}:{}:{mode:o}", owner.0, owner.1);
+        rustix::fs::setxattr(&tree, OWNER, text.as_bytes(), XattrFlags::empty()).context("keep its owner")?;
+    } else if owner != (0, 0) {
         chown(&tree, Some(owner.0), Some(owner.1)).context("give it to its owner")?;
     }
     fs::set_permissions(&tree, fs::Permissions::from_mode(mode)).context("set its permissions")?;

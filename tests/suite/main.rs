@@ -43,6 +43,7 @@ mod logs;
 mod manifest;
 mod network;
 mod outside;
+mod ownership;
 mod pasta;
 mod pause;
 mod ports;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         ("router", router::TESTS),
         ("ports", ports::TESTS),
         ("outside", outside::TESTS),
+        ("ownership", ownership::TESTS),
         ("dns", dns::TESTS),
         ("dockerfile", dockerfile::TESTS),
         ("udp", udp::TESTS),

@@ -20,7 +20,17 @@ pub(super) struct Stdio {
     pending: Vec<u8>,
     /// Whether input is to be closed after what is pending.
     closing: bool,
+    /// How often output has filled all the room there was, without a pause; [`GROWN`] once the pipe is larger.
+    full: [u8; 2],
 }
+
+/// How often a pipe is found full before it is made larger, and the mark of one that has been.
+const OFTEN: u8 = 4;
+const GROWN: u8 = u8::MAX;
+/// How large a pipe is at first, and while much is written: a writer that is not stopped at every turn loses less
+/// time. A user has 64 MiB in all, which the network's pipes share, so that it is not larger all the time.
+const PIPE: usize = 64 << 10;
+const LARGE_PIPE: usize = 256 << 10;
 
 impl Stdio {
     /// Takes the streams over; from here on they do not block.
@@ -33,7 +43,7 @@ impl Stdio {
         for fd in [&stdin, &stdout, &stderr].into_iter().flatten() {
             rustix::io::ioctl_fionbio(fd, true).context("set a stream to non-blocking")?;
         }
-        Ok(Self { stdin, stdout, stderr, terminal, pending: Vec::new(), closing: false })
+        Ok(Self { stdin, stdout, stderr, terminal, pending: Vec::new(), closing: false, full: [0; 2] })
     }
 
     /// Returns what to poll for output of `stream`, while there may be some.
@@ -108,7 +118,10 @@ impl Stdio {
         };
         loop {
             match rustix::io::read(source.as_ref()?, &mut *buffer) {
-                Ok(count) if count > 0 => return Some(count),
+                Ok(count) if count > 0 => {
+                    self.fit_pipe(stream, count);
+                    return Some(count);
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return None,
                 // The end: of a terminal, EIO.
@@ -116,6 +129,34 @@ impl Stdio {
                     *source = None;
                     return None;
                 }
+            }
+        }
+    }
+
+    /// Makes the pipe of a stream larger that has been found full several times in a row.
+    fn fit_pipe(&mut self, stream: Stream, count: usize) {
+        let full = &mut self.full[stream as usize];
+        match *full {
+            GROWN => {}
+            _ if count < PIPE => *full = 0,
+            OFTEN => {
+                *full = GROWN;
+                // Where there may be none so large, or it is a terminal, it stays as it is.
+                if let Some(fd) = self.output(stream) {
+                    let _ = rustix::pipe::fcntl_setpipe_size(fd, LARGE_PIPE);
+                }
+            }
+            _ => *full += 1,
+        }
+    }
+
+    /// Makes pipes as small again as they were, when nothing is written.
+    pub(super) fn shrink(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if std::mem::take(&mut self.full[stream as usize]) == GROWN
+                && let Some(fd) = self.output(stream)
+            {
+                let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE);
             }
         }
     }
@@ -139,6 +180,29 @@ impl Stdio {
 mod tests {
     use super::*;
     use rustix::pipe::pipe;
+
+    #[test]
+    fn a_pipe_that_is_full_all_the_time_grows_and_shrinks_again() {
+        let (stdout, out) = pipe().unwrap();
+        let (stderr, _err) = pipe().unwrap();
+        let size = || rustix::pipe::fcntl_getpipe_size(&out).unwrap();
+        let mut stdio = Stdio::new(Io::Pipes { stdin: None, stdout, stderr }).unwrap();
+        let mut buffer = vec![0; PIPE];
+        let mut turn = |count: usize| {
+            rustix::io::write(&out, &vec![b'x'; count]).unwrap();
+            assert_eq!(stdio.read(Stream::Stdout, &mut buffer), Some(count));
+        };
+        for count in [PIPE, PIPE, PIPE, PIPE, 1, PIPE] {
+            turn(count);
+        }
+        assert_eq!(size(), PIPE);
+        for _ in 0..OFTEN {
+            turn(PIPE);
+        }
+        assert_eq!(size(), LARGE_PIPE);
+        stdio.shrink();
+        assert_eq!(size(), PIPE);
+    }
 
     #[test]
     fn feeds_reads_and_ends() {

@@ -8,6 +8,7 @@
 mod attributes;
 mod bounds;
 mod journal;
+mod line;
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -21,11 +22,15 @@ use serde::{Deserialize, Serialize};
 use super::config::ContainerConfig;
 use super::dir::timestamp;
 use journal::Journal;
+use line::Frame;
 
 use bounds::Bounds;
 
 /// The longest line that is kept in one piece, in bytes, as in Docker.
 const LINE_LIMIT: usize = 16 << 10;
+
+/// How many bytes are written at once, about. Kept for the next ones, they are the memory that a log takes.
+const BATCH: usize = 256 << 10;
 
 /// Where output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +126,8 @@ pub(super) struct Writer {
     size: u64,
     bounds: Bounds,
     partial: [Vec<u8>; 2],
+    /// Entries that are not written yet.
+    out: Vec<u8>,
     /// What is said of every line, ready to be written.
     attributes: String,
     /// The system's journal, if lines go there too.
@@ -147,7 +154,16 @@ impl Writer {
         let size = file.metadata().with_context(|| format!("look at log {}", path.display()))?.len();
         let partial = [Vec::new(), Vec::new()];
         let path = path.to_owned();
-        Ok(Self { path, file, size, bounds, partial, attributes: String::new(), journal: None })
+        Ok(Self {
+            path,
+            file,
+            size,
+            bounds,
+            partial,
+            out: Vec::new(),
+            attributes: String::new(),
+            journal: None,
+        })
     }
 
     /// Appends whole lines, and begins a new file where the present one is full.
@@ -187,91 +203,66 @@ impl Writer {
     /// Takes in output: whole lines, and pieces of overlong ones, are written; the rest waits for its end.
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let mut partial = std::mem::take(&mut self.partial[stream as usize]);
-        let time = timestamp(jiff::Timestamp::now());
-        let mut out = Vec::with_capacity(bytes.len() * 2 + 128);
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let mut rest = piece;
-            while partial.len() + rest.len() >= LINE_LIMIT {
-                let (head, tail) = rest.split_at(LINE_LIMIT.saturating_sub(partial.len()).min(rest.len()));
-                if partial.is_empty() {
-                    self.put(&mut out, stream, head, &time);
-                } else {
-                    partial.extend_from_slice(head);
-                    self.put(&mut out, stream, &partial, &time);
-                    partial.clear();
+        let frame = Frame::new(stream, &self.attributes, &timestamp(jiff::Timestamp::now()));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if partial.is_empty() && self.journal.is_none() {
+                rest = frame.put_lines(&mut self.out, rest, BATCH);
+                if self.out.len() >= BATCH {
+                    self.flush();
+                    continue;
                 }
-                rest = tail;
             }
-            if rest.is_empty() {
-                continue;
-            }
-            if partial.is_empty() && rest.ends_with(b"\n") {
-                self.put(&mut out, stream, rest, &time);
-                continue;
-            }
-            partial.extend_from_slice(rest);
-            if rest.ends_with(b"\n") {
-                self.put(&mut out, stream, &partial, &time);
+            let room = LINE_LIMIT - partial.len();
+            let near = &rest[..rest.len().min(room)];
+            let end = memchr::memchr(b'\n', near).map_or(near.len(), |at| at + 1);
+            let (head, tail) = rest.split_at(end);
+            partial.extend_from_slice(head);
+            rest = tail;
+            if partial.len() == LINE_LIMIT || partial.ends_with(b"\n") {
+                self.put(&frame, stream, &partial);
                 partial.clear();
             }
         }
-        partial.shrink_to(LINE_LIMIT);
         self.partial[stream as usize] = partial;
-        self.append(&out);
+        self.flush();
     }
 
     /// Writes what has no end of line yet.
     pub(super) fn finish(&mut self) {
         let time = timestamp(jiff::Timestamp::now());
-        let mut out = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let partial = std::mem::take(&mut self.partial[stream as usize]);
             if !partial.is_empty() {
-                self.put(&mut out, stream, &partial, &time);
+                self.put(&Frame::new(stream, &self.attributes, &time), stream, &partial);
             }
         }
-        self.append(&out);
+        self.flush();
     }
 
-    /// Puts an entry after `out`, and sends it to the journal.
-    fn put(&self, out: &mut Vec<u8>, stream: Stream, line: &[u8], time: &str) {
-        let text = String::from_utf8_lossy(line);
-        out.extend_from_slice(b"{\"log\":\"");
-        escape(out, text.as_bytes());
-        out.extend_from_slice(match stream {
-            Stream::Stdout => b"\",\"stream\":\"stdout\"",
-            Stream::Stderr => b"\",\"stream\":\"stderr\"",
-        });
-        out.extend_from_slice(self.attributes.as_bytes());
-        out.extend_from_slice(b",\"time\":\"");
-        out.extend_from_slice(time.as_bytes());
-        out.extend_from_slice(b"\"}\n");
+    /// Gives back the memory that a burst has taken.
+    pub(super) fn rest(&mut self) {
+        self.out = Vec::new();
+        for partial in &mut self.partial {
+            partial.shrink_to_fit();
+        }
+    }
+
+    /// Puts an entry to those that are to be written, and sends it to the journal.
+    fn put(&mut self, frame: &Frame, stream: Stream, line: &[u8]) {
+        frame.put(&mut self.out, line);
         if let Some(journal) = &self.journal {
             journal.send(stream, line);
         }
     }
-}
 
-/// Puts text after `out` as the inside of a JSON string: what needs no escape goes in one piece.
-fn escape(out: &mut Vec<u8>, text: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
-        out.extend_from_slice(&rest[..at]);
-        let byte = rest[at];
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-        }
-        rest = &rest[at + 1..];
+    /// Writes the entries that have come together.
+    fn flush(&mut self) {
+        let mut out = std::mem::take(&mut self.out);
+        self.append(&out);
+        out.clear();
+        self.out = out;
     }
-    out.extend_from_slice(rest);
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -609,6 +609,12 @@ impl Supervisor {
         if !stirred && self.stirred {
             // What it took to get here is not needed while nothing happens. A failure costs memory only.
             let _ = sys::memory::release_code();
+            if let Some(log) = &mut self.log {
+                log.rest();
+            }
+            if let Some(process) = &mut self.process {
+                process.stdio.shrink();
+            }
         }
         self.stirred = stirred;
         Ok(ready)

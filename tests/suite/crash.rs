@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[Test] = tests![
     killing_rmi_and_prune_at_any_moment,
     killing_load_leaves_a_sound_store,
     killing_what_borrows_or_names_at_any_moment,
+    killing_the_supervisor_between_two_runs,
 ];
 
 fn running() -> Sandbox {
@@ -359,4 +360,32 @@ fn nothing_is_left_over(sandbox: &Sandbox) {
     assert!(!outcome.success().error_text().contains("killed"), "{outcome}");
     let left: Vec<_> = std::fs::read_dir(sandbox.store().join("staging")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+fn killing_the_supervisor_between_two_runs() {
+    let sandbox = Sandbox::new().busybox();
+    let words =
+        ["run", "-d", "--name", "cc", "--restart", "always", "busybox", "sh", "-c", "echo here; exit 3"];
+    sandbox.run(words).success();
+    // It is started again later and later: by now it mostly waits.
+    let count = || -> u32 {
+        sandbox.run(["inspect", "-f", "{{.RestartCount}}", "cc"]).success().text().parse().unwrap()
+    };
+    wait_until("it has been started again", || count() >= 3);
+    sandbox.wait_for_status("cc", "restarting");
+    for supervisor in sandbox.supervisors() {
+        supervisor.kill(Signal::SIGKILL);
+    }
+    sandbox.wait_for_status("cc", "exited");
+    sandbox
+        .run(["inspect", "-f", "{{.State.Pid}} {{.State.Restarting}}", "cc"])
+        .stdout("0 false\n")
+        .success();
+    sandbox.run(["logs", "cc"]).success().stdout_contains("here");
+    let before = sandbox.run(["logs", "cc"]).success().lines().len();
+    sandbox.run(["start", "cc"]).success();
+    wait_until("it goes on", || sandbox.run(["logs", "cc"]).success().lines().len() > before + 1);
+    sandbox.run(["rm", "-f", "cc"]).success();
+    sandbox.expect_no_process();
+    nothing_is_left_over(&sandbox);
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
+use super::format::order::Ordered;
 use super::format::template::Shapes;
 use super::format::{List, Row};
 use super::format::{parse, parsing_error};
@@ -241,6 +242,7 @@ const LIST: List = List {
         ("Current", "CURRENT"),
     ],
     type_name: "*formatter.clientContextContext",
+    raw: None,
 };
 
 /// What Docker says of the name of the one context.
@@ -291,7 +293,7 @@ fn inspect(args: &InspectArgs, session: &Session) -> Result<u8> {
     }
     let text = match args.format.as_deref() {
         None | Some("") => format!("{}\n", escape(&pretty(&found)?)),
-        Some("json") => format!("{}\n", escape(&Value::Array(found).to_string())),
+        Some("json") => format!("{}\n", escape(&Ordered(&Value::Array(found)).line())),
         Some(format) => {
             let template = parse(format).map_err(|error| coded(64, format!("{error:#}")))?;
             let shapes = Shapes {
@@ -302,7 +304,11 @@ fn inspect(args: &InspectArgs, session: &Session) -> Result<u8> {
             };
             let mut text = String::new();
             for value in &found {
-                text.push_str(&template.render(value, &shapes).map_err(parsing_error)?);
+                let line = template.render(value, &shapes).or_else(|error| {
+                    Session::print("\n")?;
+                    Err(parsing_error(error))
+                })?;
+                text.push_str(&line);
                 text.push('\n');
             }
             text

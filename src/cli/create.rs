@@ -10,7 +10,7 @@ use clap::{Args, FromArgMatches};
 use super::grammar::{Arity, Rules};
 use super::pull::{Wanted, fetch};
 use super::report::response;
-use super::request::{ABSENT, ContainerFlags};
+use super::request::{ABSENT, ContainerFlags, open_error};
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir, CreateRequest, Created, RemoveOptions, Remover};
@@ -69,7 +69,9 @@ impl<'a> IdFile<'a> {
                 "container ID file found, make sure the other container isn't running or delete {path}"
             );
         }
-        let file = fs::File::create(path).context("failed to create the container ID file")?;
+        let file = fs::File::create(path)
+            .map_err(|error| open_error(path, &error))
+            .context("failed to create the container ID file")?;
         Ok(Self { path: Path::new(path), file, written: false })
     }
 

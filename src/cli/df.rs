@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::format::order::Ordered;
 use super::format::template::Shapes;
 use super::format::units::{human_duration, human_size};
-use super::format::{List, Row, moment, parse, parsing_error};
+use super::format::{List, Row, moment, parse};
 use super::grammar::{Arity, Rules};
 use super::ps;
 use super::pull::enter;
@@ -43,6 +44,9 @@ const LIST: List = List {
         ("Reclaimable", "RECLAIMABLE"),
     ],
     type_name: "*formatter.diskUsageImagesContext",
+    raw: Some(
+        "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n",
+    ),
 };
 
 const TABLE: &str = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
@@ -59,6 +63,7 @@ const IMAGES: List = List {
         ("Containers", "CONTAINERS"),
     ],
     type_name: "*formatter.imageContext",
+    raw: None,
 };
 
 const IMAGE_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t\
@@ -70,6 +75,7 @@ const CONTAINER_TABLE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.Local
 const VOLUMES: List = List {
     heads: &[("Name", "VOLUME NAME"), ("Links", "LINKS"), ("Size", "SIZE")],
     type_name: "*formatter.volumeContext",
+    raw: None,
 };
 
 const VOLUME_TABLE: &str = "table {{.Name}}\t{{.Links}}\t{{.Size}}";
@@ -85,6 +91,7 @@ const CACHE: List = List {
         ("Shared", "SHARED"),
     ],
     type_name: "*formatter.buildCacheContext",
+    raw: None,
 };
 
 const CACHE_TABLE: &str = "table {{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t\
@@ -329,7 +336,7 @@ fn template(facts: &Facts, store: &Store, format: &str) -> Result<String> {
         "BuildCache": list(cache_rows(facts)),
     });
     if format == "json" {
-        return Ok(format!("{document}\n"));
+        return Ok(format!("{}\n", Ordered(&document).line()));
     }
     let shapes = Shapes {
         maps: &[],
@@ -337,5 +344,5 @@ fn template(facts: &Facts, store: &Store, format: &str) -> Result<String> {
         free: &[],
         type_name: Some("*formatter.diskUsageContext"),
     };
-    Ok(format!("{}\n", parse(format)?.render(&document, &shapes).map_err(parsing_error)?))
+    Ok(format!("{}\n", parse(format)?.render(&document, &shapes).map_err(|error| anyhow!("{error}"))?))
 }

@@ -47,13 +47,13 @@ struct EventsArgs {
 fn run(args: &EventsArgs, session: &Session) -> Result<u8> {
     let format = format(args.format.as_deref().unwrap_or_default())?;
     let now = Timestamp::now();
-    let time = |name: &str, text: &Option<String>| {
+    let time = |text: &Option<String>| {
         text.as_deref()
             .filter(|text| !text.is_empty())
-            .map(|text| moment::read(text, now).map_err(|why| anyhow!("invalid value for \"{name}\": {why}")))
+            .map(|text| moment::read(text, now).map_err(|why| anyhow!(why)))
             .transpose()
     };
-    let (since, until) = (time("since", &args.since)?, time("until", &args.until)?);
+    let (since, until) = (time(&args.since)?, time(&args.until)?);
     if let (Some(since), Some(until)) = (since, until)
         && until < since
     {

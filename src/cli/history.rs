@@ -35,6 +35,7 @@ const LIST: List = List {
         ("Comment", "COMMENT"),
     ],
     type_name: "*image.historyContext",
+    raw: None,
 };
 
 #[derive(Debug, Args)]

@@ -60,7 +60,11 @@ const LIST: List = List {
         ("UniqueSize", "UNIQUE SIZE"),
     ],
     type_name: "*formatter.imageContext",
+    raw: Some(RAW),
 };
+
+const RAW: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\n\
+                   virtual_size: {{.Size}}\n";
 
 const FILTERS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 
@@ -195,6 +199,11 @@ fn format(args: &ImagesArgs, session: &Session) -> Result<String> {
         "" | "table" if args.quiet => "{{.ID}}",
         "" | "table" if args.digests => {
             "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+        }
+        "raw" if args.quiet => "image_id: {{.ID}}",
+        "raw" if args.digests => {
+            "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\n\
+             created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
         }
         "" | "table" => "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
         format => format,

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
+use super::format::order::Ordered;
 use super::format::parse;
 use super::format::template::Shapes;
 use super::format::units::bytes_size;
@@ -14,8 +15,9 @@ use super::grammar::{Arity, Rules};
 use super::report::{coded, response};
 use super::session::Session;
 use super::tree::Spec;
-use super::version::version;
+use super::version::{API, COMMIT, version};
 use crate::container::{self, Status};
+use crate::oci::Platform;
 
 /// `info`
 pub(super) const SPEC: Spec = Spec {
@@ -38,7 +40,7 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
     let facts = facts(session)?;
     let text = match args.format.as_deref() {
         None | Some("") => text(&facts),
-        Some("json") => format!("{facts}\n"),
+        Some("json") => format!("{}\n", Ordered(&facts).line()),
         Some(template) => {
             let shapes = Shapes {
                 maps: &["Runtimes", "Labels"],
@@ -46,13 +48,13 @@ fn run(args: &InfoArgs, session: &Session) -> Result<u8> {
                 free: &[],
                 type_name: Some("system.dockerInfo"),
             };
-            format!(
-                "{}\n",
-                parse(template)
-                    .map_err(|error| coded(64, format!("{error:#}")))?
-                    .render(&facts, &shapes)
-                    .map_err(|error| anyhow!("{error}"))?
-            )
+            let template = parse(template).map_err(|error| coded(64, format!("{error:#}")))?;
+            let text = template.render(&facts, &shapes).or_else(|error| {
+                // As Docker: the line ends whatever comes of it.
+                Session::print("\n")?;
+                Err(anyhow!("{error}"))
+            })?;
+            format!("{text}\n")
         }
     };
     Session::print(&text)?;
@@ -144,10 +146,28 @@ fn facts(session: &Session) -> Result<Value> {
         "PrivilegeLevel": identity.level.name(),
         "PrivilegeReasons": identity.reasons,
         "Warnings": if warnings.is_empty() { Value::Null } else { json!(warnings) },
-        "ClientInfo": { "Debug": session.debug, "Context": "default", "Plugins": [], "Warnings": null },
     });
-    if let (Some(facts), Value::Object(host)) = (facts.as_object_mut(), host) {
-        facts.extend(host);
+    let programs = json!({
+        "ContainerdCommit": { "ID": "", "Expected": "" },
+        "RuncCommit": { "ID": "", "Expected": "" },
+        "InitCommit": { "ID": "", "Expected": "" },
+        "CDISpecDirs": settings.cdi,
+        "ClientInfo": {
+            "Debug": session.debug,
+            "Version": version(),
+            "DefaultAPIVersion": API,
+            "GitCommit": COMMIT,
+            "Os": "linux",
+            "Arch": Platform::host().architecture,
+            "Context": "default",
+            "Plugins": [],
+            "Warnings": null,
+        },
+    });
+    for more in [host, programs] {
+        if let (Some(facts), Value::Object(more)) = (facts.as_object_mut(), more) {
+            facts.extend(more);
+        }
     }
     Ok(facts)
 }

@@ -5,6 +5,7 @@ use clap::{Args, FromArgMatches};
 use serde::Serialize as _;
 use serde_json::Value;
 
+use super::format::order::Ordered;
 use super::format::template::{Shapes, Template};
 use super::format::{parse, parsing_error};
 use super::grammar::{Arity, Rules};
@@ -261,7 +262,7 @@ pub(super) fn run(
         // As Docker: nothing rendered is an empty line.
         (Some(_), _) if lines.is_empty() => "\n".to_owned(),
         (Some(_), _) => lines,
-        (None, Some("json")) => format!("{}\n", Value::Array(found)),
+        (None, Some("json")) => format!("{}\n", Ordered(&Value::Array(found)).line()),
         (None, _) => format!("{}\n", pretty(&found)?),
     };
     Session::print(&text)?;
@@ -323,6 +324,7 @@ fn render(template: &Template, mut value: Value) -> Result<String> {
 pub(super) fn pretty(values: &[Value]) -> Result<String> {
     let mut bytes = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let values: Vec<_> = values.iter().map(Ordered).collect();
     values.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, indent))?;
     Ok(String::from_utf8(bytes)?)
 }

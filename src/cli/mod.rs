@@ -268,7 +268,13 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
             }
         }
     }
-    let Some(spec) = tree::find(&path) else { return unknown(&path, style) };
+    let Some(spec) = tree::find(&path) else {
+        // Docker shows its own help for a command that it does not have.
+        if !path.contains(' ') && words.iter().any(|word| word == "--help" || word == "-h") {
+            return Words { text: style.program(&global(), ABOUT), code: 0 };
+        }
+        return unknown(&path, style);
+    };
     let matches = match grammar::parse(spec.command(), &spec.rules, words) {
         Ok(matches) => matches,
         Err(stop) => return report::stopped(stop, spec, &path, style),
@@ -286,6 +292,17 @@ fn dispatch(rest: &[String], style: &Style, debug: bool, config: Option<PathBuf>
 
 /// The commands of Docker that need several machines.
 const SWARM: [&str; 6] = ["swarm", "node", "service", "stack", "secret", "config"];
+
+/// The other commands of Docker that have nothing to work on here, and why.
+const MISSING: [(&str, &str); 4] = [
+    ("volume update", "it is for volumes of a swarm, and there is one machine here"),
+    ("plugin", "there is no daemon to load plugins; volumes and networks have the drivers that are built in"),
+    (
+        "trust",
+        "signatures of this kind were given up with their servers; pull by digest to get what you know",
+    ),
+    ("checkpoint", "the kernel lets none but root save and restore a process"),
+];
 
 /// Answers `help COMMAND`.
 fn help_on(words: &[String], style: &Style) -> Words {
@@ -313,6 +330,10 @@ fn unknown(path: &str, style: &Style) -> Words {
              hint: for several services on this machine, use compose; for several machines, use Kubernetes"
         );
         return Words { text, code: 1 };
+    }
+    let missing = MISSING.iter().find(|(command, _)| path == *command);
+    if let Some((command, why)) = missing {
+        return Words { text: format!("{program} {command} is not supported: {why}"), code: 1 };
     }
     let text = match path.rsplit_once(' ') {
         Some((group, _)) => {

@@ -17,6 +17,7 @@ use super::format::{List, Row, moment};
 use super::grammar::{Arity, Rules, integer};
 use super::pattern::Pattern;
 use super::report::response;
+use super::request::port::port_range;
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir, HealthWord, MountSource, NetworkMode, Status, Summary};
@@ -54,7 +55,12 @@ pub(super) const LIST: List = List {
         ("HealthStatus", "HEALTH STATUS"),
     ],
     type_name: "*formatter.ContainerContext",
+    raw: Some(RAW),
 };
+
+const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n\
+                   state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\n\
+                   labels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
 
 const TABLE: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
@@ -107,7 +113,7 @@ struct PsArgs {
 
 fn run(args: &PsArgs, session: &Session) -> Result<u8> {
     let format = format(args, session)?;
-    let size = args.size || format.contains(".Size");
+    let size = args.size || format.contains(".Size") || format.contains("json .}");
     let filters = Filters::new(&args.filter, FILTERS)?;
     let store = session.store()?;
     let mut summaries = container::list(store).map_err(response)?;
@@ -127,9 +133,14 @@ fn run(args: &PsArgs, session: &Session) -> Result<u8> {
 
 fn format(args: &PsArgs, session: &Session) -> Result<String> {
     let asked = args.format.clone().unwrap_or_default();
+    if args.quiet && !asked.is_empty() {
+        Session::note("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
     let configured = if asked.is_empty() && !args.quiet { session.docker_config()?.ps_format } else { asked };
     Ok(match configured.as_str() {
+        "raw" if args.quiet => "container_id: {{.ID}}".to_owned(),
         _ if args.quiet => "{{.ID}}".to_owned(),
+        "raw" if args.size => format!("{RAW}size: {{{{.Size}}}}\n"),
         "" | "table" if args.size => format!("{TABLE}\t{{{{.Size}}}}"),
         "" | "table" => TABLE.to_owned(),
         _ => configured,
@@ -162,6 +173,8 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             response(anyhow!("invalid filter 'exited={text}': {why}"))
         })?);
     }
+    let outside = port_filters(filters, "publish")?;
+    let inside = port_filters(filters, "expose")?;
     let mut ancestors = Vec::new();
     for name in filters.values("ancestor") {
         ancestors.extend(image::look(store, name).ok().map(|image| image.record.id));
@@ -197,8 +210,8 @@ fn select(summaries: &mut Vec<Summary>, args: &PsArgs, filters: &Filters, store:
             && (filters.values("ancestor").is_empty() || ancestors.contains(&summary.config.image))
             && filters.any("health", |word| word == summary.health.map_or("none", HealthWord::text))
             && filters.any("network", |name| is_in(summary, name))
-            && filters.any("publish", |port| is_open(port, &ports::published(summary)))
-            && filters.any("expose", |port| is_open(port, &ports::declared(summary)))
+            && (outside.is_empty() || fits_port(&outside, &ports::published(summary)))
+            && (inside.is_empty() || fits_port(&inside, &ports::open(summary)))
             && filters.any("volume", |name| {
                 mounts(summary).any(|(source, target)| source == name || target == name)
             })
@@ -240,12 +253,26 @@ fn is_in(summary: &Summary, text: &str) -> bool {
     networks(summary).iter().any(|name| name == text) || summary.networks.iter().any(known)
 }
 
-/// Tells whether one of the ports is meant by `port[-port][/protocol]`.
-fn is_open(text: &str, ports: &[(u16, String)]) -> bool {
-    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { return false };
-    ports.iter().any(|(port, kind)| (first..=last).contains(port) && kind == protocol)
+/// What a filter for ports names: the first, the last, and the protocol.
+type PortRange = (u16, u16, String);
+
+/// Reads the filters for ports: `port[-port][/protocol]`.
+fn port_filters(filters: &Filters, key: &str) -> Result<Vec<PortRange>> {
+    let read = |text: &String| {
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = port_range(range)
+            .map_err(|why| response(anyhow!("error while looking up for {key} {text}: {why}")))?;
+        Ok((first, last, protocol.to_owned()))
+    };
+    filters.values(key).iter().map(read).collect()
+}
+
+/// Tells whether one of the ports is meant by one of the ranges.
+fn fits_port(ranges: &[PortRange], ports: &[(u16, String)]) -> bool {
+    let fits = |(port, kind): &(u16, String)| {
+        ranges.iter().any(|(first, last, protocol)| (first..=last).contains(&port) && kind == protocol)
+    };
+    ports.iter().any(fits)
 }
 
 /// Returns the names or sources of mounts, with their targets.

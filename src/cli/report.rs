@@ -125,6 +125,8 @@ pub(super) fn failed(error: &anyhow::Error, spec: &Spec, path: &str, style: &Sty
         (None, Some(start)) if runs || spec.paths[0] == "container exec" => {
             u8::try_from(start.code).ok().filter(|code| *code > 0).unwrap_or(125)
         }
+        // As Docker's client, which goes by the words.
+        _ if runs && !misuse && text.contains("no such file or directory") => 127,
         _ if runs || misuse => 125,
         _ => 1,
     };

@@ -65,6 +65,10 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
         detach_keys,
         sig_proxy: args.sig_proxy,
     };
+    if args.detach {
+        // As Docker: it is there by now, whatever comes of its start.
+        Session::print(&format!("{}\n", created.id))?;
+    }
     let started = container::start(store, &dir, (!args.detach).then_some(&options));
     match started {
         Ok(Outcome::Exited(code)) if !args.detach => Ok(exit_code(code)),
@@ -75,7 +79,6 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
                 if let Some(warning) = logout::warning(in_scope) {
                     Session::note(&warning);
                 }
-                Session::print(&format!("{}\n", created.id))?;
             }
             Ok(0)
         }
@@ -89,8 +92,7 @@ fn run(args: &RunArgs, session: &Session) -> Result<u8> {
 }
 
 /// What is said when a terminal is wanted and there is none.
-pub(super) const NO_TERMINAL: &str =
-    "cannot attach stdin to a TTY-enabled container because stdin is not a terminal";
+pub(super) const NO_TERMINAL: &str = "the input device is not a TTY";
 
 /// Returns the keys that detach: those asked for, else those of Docker's configuration, else its default.
 pub(super) fn keys(asked: Option<&str>, session: &Session) -> Result<Vec<u8>> {

@@ -34,6 +34,7 @@ const LIST: List = List {
         ("IsAutomated", "AUTOMATED"),
     ],
     type_name: "*search.searchContext",
+    raw: None,
 };
 const TABLE: &str = "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}";
 /// The width of a description that is cut short.

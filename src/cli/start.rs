@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, FromArgMatches};
 
-use super::grammar::{Arity, Rules};
+use super::grammar::{Absent, Arity, Rules};
 use super::report::{coded, response};
 use super::run::{NO_TERMINAL, exit_code, keys};
 use super::session::Session;
@@ -11,12 +11,20 @@ use super::tree::Spec;
 use super::verbs::find;
 use crate::container::{self, AttachOptions, Outcome, StartError};
 
+/// What takes a container up from a checkpoint: Docker has it as an experiment.
+const ABSENT: &[Absent] = &[checkpoint("checkpoint"), checkpoint("checkpoint-dir")];
+
+const fn checkpoint(long: &'static str) -> Absent {
+    let reason = "the kernel lets none but root save and restore a process";
+    Absent { long, short: None, takes_value: true, harmless: &[], reason }
+}
+
 /// `start`
 pub(super) const SPEC: Spec = Spec {
     paths: &["container start", "start"],
     about: "Start one or more stopped containers",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: &[] },
+    rules: Rules { arity: Arity::AtLeast(1), interspersed: true, absent: ABSENT },
     define: StartArgs::augment_args,
     run: |matches, session| run(&StartArgs::from_arg_matches(matches)?, session),
 };

@@ -38,6 +38,7 @@ const LIST: List = List {
         ("PIDs", "PIDS"),
     ],
     type_name: "*container.statsContext",
+    raw: None,
 };
 
 const TABLE: &str = "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";

@@ -39,7 +39,10 @@ fn run(args: &UpdateArgs, session: &Session) -> Result<u8> {
     }
     let restart = match args.restart.as_deref() {
         None | Some("") => None,
-        Some(restart) => Some(restart_policy(restart).map_err(|message| response(anyhow!(message)))?),
+        Some(restart) => Some(restart_policy(restart).map_err(|message| {
+            let said_here = message.starts_with("invalid restart policy format");
+            if said_here { anyhow!(message) } else { response(anyhow!(message)) }
+        })?),
     };
     let limits = args.limits.any().then(|| args.limits.read()).transpose()?;
     let changes = Changes { restart, limits };

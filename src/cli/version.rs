@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use clap::{Args, FromArgMatches};
 use serde_json::{Value, json};
 
+use super::format::order::Ordered;
 use super::format::template::{Shapes, Template};
 use super::grammar::{Arity, Rules};
 use super::help::Style;
@@ -23,11 +24,11 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 /// The version of Docker's API whose behaviour scripts may count on.
-const API: &str = "1.50";
+pub(super) const API: &str = "1.50";
 /// The oldest one.
 const MIN_API: &str = "1.24";
 /// The commit this was built from, where whoever built it said so.
-const COMMIT: &str = match option_env!("CORACLE_COMMIT") {
+pub(super) const COMMIT: &str = match option_env!("CORACLE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -54,7 +55,7 @@ fn run(args: &VersionArgs) -> Result<u8> {
     let facts = facts();
     let text = match args.format.as_deref() {
         None | Some("") => text(&facts),
-        Some("json") => format!("{facts}\n"),
+        Some("json") => format!("{}\n", Ordered(&facts).line()),
         Some(template) => {
             let shapes =
                 Shapes { maps: &["Details"], lists: &[], free: &[], type_name: Some("system.versionInfo") };
@@ -62,7 +63,13 @@ fn run(args: &VersionArgs) -> Result<u8> {
                 let error = error.to_string().replacen("template: :", "template: version:", 1);
                 coded(64, format!("template parsing error: {error}"))
             })?;
-            format!("{}\n", template.render(&facts, &shapes).map_err(|error| anyhow!("{error}"))?)
+            let text = template.render(&facts, &shapes).or_else(|error| {
+                // As Docker: the line ends whatever comes of it.
+                Session::print("\n")?;
+                let named = error.to_string().replacen("template: :", "template: version:", 1);
+                Err(anyhow!("{}", named.replacen("executing \"\"", "executing \"version\"", 1)))
+            })?;
+            format!("{text}\n")
         }
     };
     Session::print(&text)?;

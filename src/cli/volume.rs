@@ -15,6 +15,7 @@ use super::inspect;
 use super::prune::confirm;
 use super::pull::enter;
 use super::report::{coded, response};
+use super::request::parse_label;
 use super::session::Session;
 use super::tree::Spec;
 use super::verbs::each;
@@ -98,8 +99,8 @@ pub(super) const PRUNE: Spec = Spec {
         let what = if args.all { "all local volumes" } else { "anonymous local volumes" };
         let filters = Filters::new(&args.filter, &["all", "label", "label!"])?;
         let all = filters.truth("all")?;
-        if args.all && all == Some(false) {
-            bail!("conflicting options: cannot specify both --all and --filter all=0");
+        if let (true, Some(value)) = (args.all, filters.values("all").first()) {
+            bail!("conflicting options: cannot specify both --all and --filter all={value}");
         }
         if !args.force
             && !confirm(&format!("WARNING! This will remove {what} not used by at least one container."))?
@@ -127,6 +128,7 @@ const LIST: List = List {
         ("Status", "STATUS"),
     ],
     type_name: "*formatter.volumeContext",
+    raw: Some("name: {{.Name}}\ndriver: {{.Driver}}\n"),
 };
 
 const FILTERS: &[&str] = &["dangling", "driver", "label", "name"];
@@ -137,7 +139,7 @@ struct CreateArgs {
     #[arg(long, short, value_name = "string", default_value = "local")]
     driver: String,
     /// Metadata (key=value)
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", value_parser = parse_label)]
     label: Vec<String>,
     /// The name, as older scripts give it
     #[arg(long, value_name = "string", hide = true)]
@@ -198,7 +200,9 @@ struct PruneArgs {
 
 fn create(args: &CreateArgs, session: &Session) -> Result<u8> {
     if args.name.is_some() && args.volume.is_some() {
-        bail!("conflicting options: either specify --name or provide positional arg, not both");
+        bail!(
+            "conflicting options: cannot specify a volume-name through both --name and as a positional arg"
+        );
     }
     if args.driver != "local" {
         let driver = &args.driver;
@@ -238,6 +242,7 @@ fn ls(args: &LsArgs, session: &Session) -> Result<u8> {
         if asked.is_empty() && !args.quiet { session.docker_config()?.volumes_format } else { asked };
     let format = match configured.as_str() {
         "" | "table" if args.quiet => "{{.Name}}",
+        "raw" if args.quiet => "name: {{.Name}}",
         "" | "table" => "table {{.Driver}}\t{{.Name}}",
         format => format,
     };

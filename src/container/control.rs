@@ -89,7 +89,7 @@ pub fn pause(store: &Store, dir: &ContainerDir) -> Result<()> {
 
 /// Lets the processes of a paused container go on.
 pub fn unpause(store: &Store, dir: &ContainerDir) -> Result<()> {
-    if !must_run(dir)?.is_paused() {
+    if !observe_and_mend(dir)?.is_paused() {
         bail!("Container {} is not paused", dir.id());
     }
     have_done(store, dir, &Request::Unpause)

@@ -303,9 +303,6 @@ fn process(request: &CreateRequest, defaults: &Defaults) -> ProcessConfig {
     for entry in defaults.env.iter().chain(&request.env) {
         set_variable(&mut env, entry);
     }
-    if !env.iter().any(|entry| entry.starts_with("PATH=")) {
-        env.push(format!("PATH={}", crate::runtime::defaults::PATH));
-    }
     let attached_stdin = request.open_stdin && request.attach.stdin;
     ProcessConfig {
         entrypoint,

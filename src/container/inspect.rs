@@ -138,6 +138,7 @@ fn container_config(config: &ContainerConfig) -> Value {
         "Volumes": set(&config.image_volumes),
         "WorkingDir": process.working_dir,
         "Entrypoint": process.entrypoint,
+        "OnBuild": null,
         "Labels": config.labels,
     });
     // Left out where empty, as Docker does.

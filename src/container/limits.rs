@@ -210,7 +210,9 @@ fn check_cpu(limits: &Limits) -> Result<()> {
 }
 
 fn check_set(wanted: &str, available: &str, name: &str, what: &str) -> Result<()> {
-    let Some(list) = parse_list(wanted) else { bail!("Invalid value {wanted} for {name}") };
+    let Some(list) = parse_list(wanted) else {
+        bail!("Invalid value {wanted} for {name}: invalid format: {wanted}")
+    };
     let present = parse_list(available).unwrap_or_default();
     if list.iter().any(|item| !present.contains(item)) {
         bail!("Requested {what} are not available - requested {wanted}, available: {available}");
@@ -315,7 +317,10 @@ mod tests {
             wrong(Limits { cpu_period: 1, ..with() }).starts_with("CPU cfs period can not be less than 1ms")
         );
         assert_eq!(wrong(Limits { blkio_weight: 9, ..with() }), "Range of blkio weight is from 10 to 1000");
-        assert_eq!(wrong(Limits { cpuset_cpus: "a".into(), ..with() }), "Invalid value a for cpuset cpus");
+        assert_eq!(
+            wrong(Limits { cpuset_cpus: "a".into(), ..with() }),
+            "Invalid value a for cpuset cpus: invalid format: a"
+        );
         assert!(
             wrong(Limits { cpuset_cpus: "8000".into(), ..with() })
                 .starts_with("Requested CPUs are not available - requested 8000, available: 0")

@@ -59,7 +59,9 @@ pub(super) fn claim(store: &Store, name: &str, id: &str) -> Result<()> {
 
 /// Gives a container another name, in one step: it never has two names or none.
 pub fn rename(store: &Store, dir: &ContainerDir, wanted: &str) -> Result<()> {
-    let wanted = parse(wanted).context("Error when allocating new name")?;
+    // Docker names it as it keeps it, with the slash.
+    let wanted = parse(&format!("/{}", wanted.strip_prefix('/').unwrap_or(wanted)))
+        .context("Error when allocating new name")?;
     let lock = dir.lock()?;
     let id = dir.id();
     let present = of(store, id).with_context(|| format!("find the name of container {}", dir.short_id()))?;

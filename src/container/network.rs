@@ -193,8 +193,12 @@ pub(super) fn check(attachment: &Attachment, network: &Network) -> Result<()> {
     let wishes = attachment.ip.map(IpAddr::V4).into_iter().chain(attachment.ip6.map(IpAddr::V6));
     for address in wishes {
         if network.name == "bridge" {
-            complaints
-                .push("user specified IP address is supported on user defined networks only".to_owned());
+            for what in [
+                "on user defined networks only",
+                "only when connecting to networks with user configured subnets",
+            ] {
+                complaints.push(format!("user specified IP address is supported {what}"));
+            }
         } else if !network.subnets.iter().any(|subnet| subnet.subnet.contains(address)) {
             complaints.push(format!("no configured subnet contains IP address {address}"));
         }
@@ -214,11 +218,11 @@ pub(super) fn check(attachment: &Attachment, network: &Network) -> Result<()> {
     if complaints.is_empty() {
         return Ok(());
     }
-    bail!(
-        "invalid config for network {}: invalid endpoint settings:\n{}",
-        network.name,
-        complaints.join("\n")
-    )
+    let list = match complaints.as_slice() {
+        [one] => one.clone(),
+        all => all.iter().map(|it| format!("* {it}")).collect::<Vec<_>>().join("\n"),
+    };
+    bail!("invalid config for network {}: invalid endpoint settings:\n{list}", network.name)
 }
 
 /// Loads the records of the networks that a container is to be in.
@@ -343,7 +347,7 @@ mod tests {
             check(&wish, &bridge)
                 .unwrap_err()
                 .to_string()
-                .ends_with("user specified IP address is supported on user defined networks only")
+                .contains("\n* user specified IP address is supported on user defined networks only\n* ")
         );
     }
 }

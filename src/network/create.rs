@@ -60,8 +60,11 @@ pub fn create(store: &Store, request: Request) -> Result<Network> {
     default(store)?;
     let _lock = super::remove::lock(store, Mode::Exclusive)?;
     let networks = list(store)?;
+    if [HOST, NONE].iter().any(|known| known.name == request.name) || request.name == DEFAULT {
+        bail!("operation is not permitted on predefined {} network", request.name);
+    }
     let taken = networks.iter().any(|network| network.name == request.name);
-    if taken || [HOST, NONE].iter().any(|known| known.name == request.name) {
+    if taken {
         bail!("network with name {} already exists", request.name);
     }
     let network = plan(request, &networks, &pool::of_host())?;
@@ -325,7 +328,11 @@ mod tests {
         assert_eq!(find(&store, "nope").unwrap_err().to_string(), "network nope not found");
         for name in ["web", "bridge", "host", "none"] {
             let error = create(&store, request(name)).unwrap_err().to_string();
-            assert_eq!(error, format!("network with name {name} already exists"));
+            let words = match name {
+                "web" => "network with name web already exists".to_owned(),
+                name => format!("operation is not permitted on predefined {name} network"),
+            };
+            assert_eq!(error, words);
         }
         crate::network::remove(&store, &made).unwrap();
         assert!(find(&store, "web").is_err());

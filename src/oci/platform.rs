@@ -19,7 +19,7 @@ pub struct Platform {
 
 /// A text that does not name a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is an invalid platform: want os[/arch[/variant]], like linux/amd64")]
+#[error("\"{0}\": cannot parse platform specifier: invalid argument")]
 pub struct ParsePlatformError(String);
 
 impl Platform {

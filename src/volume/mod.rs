@@ -65,6 +65,11 @@ pub fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = name.len() > 1 && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    if name.len() == 1 {
+        bail!(
+            "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        );
+    }
     if !(first && rest) || name.len() > 255 {
         bail!(
             "create {name}: \"{name}\" includes invalid characters for a local volume name, only \

@@ -9,8 +9,13 @@ use std::fs;
 use crate::support::harness::{Test, tests};
 use crate::support::{Layer, Sandbox};
 
-pub(crate) const TESTS: &[Test] =
-    tests![listings_formats_and_filters, errors_of_what_is_asked_for, management_commands_and_arguments,];
+pub(crate) const TESTS: &[Test] = tests![
+    listings_formats_and_filters,
+    errors_of_what_is_asked_for,
+    management_commands_and_arguments,
+    options_of_containers,
+    one_after_the_other
+];
 
 fn listings_formats_and_filters() {
     check("listings");
@@ -22,6 +27,15 @@ fn errors_of_what_is_asked_for() {
 
 fn management_commands_and_arguments() {
     check("commands");
+}
+
+fn options_of_containers() {
+    check("options");
+}
+
+/// The rows of this one change the world, and build on each other.
+fn one_after_the_other() {
+    check("upkeep");
 }
 
 /// One row: a command line, and what it gives.

@@ -71,7 +71,7 @@ fn rename_gives_another_name() {
         .code(1);
     sandbox
         .run(["container", "rename", "new", "a/b"])
-        .stderr_contains("Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed\n")
+        .stderr_contains("Invalid container name (/a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed\n")
         .stderr_contains("Error: failed to rename container named new\n")
         .code(1);
     sandbox.run(["rm", "-f", "new"]).stdout("new\n").success();

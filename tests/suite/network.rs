@@ -447,7 +447,7 @@ fn shares_the_network_of_another_container() {
     sandbox
         .run(["run", "--rm", "--network", "container:cc", "busybox", "true"])
         .code(125)
-        .stderr_contains("cannot join network namespace of a non running container");
+        .stderr_contains("cannot join network of a non running container");
     sandbox
         .run(["run", "--rm", "--network", "container:nope", "busybox", "true"])
         .code(125)

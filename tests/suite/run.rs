@@ -442,7 +442,7 @@ fn passes_devices() {
         .stdout_contains("nought");
     sandbox
         .run(["run", "--rm", "--device", "/dev/absent", "busybox", "true"])
-        .code(125)
+        .code(127)
         .stderr_contains("/dev/absent");
 }
 

@@ -127,7 +127,7 @@ fn a_terminal_without_a_terminal_is_an_error() {
     sandbox
         .run(["run", "--rm", "-it", "busybox", "true"])
         .code(1)
-        .stderr_contains("cannot attach stdin to a TTY-enabled container because stdin is not a terminal");
+        .stderr_contains("the input device is not a TTY");
     // Without -i a terminal inside is fine; lines end as terminals end them.
     sandbox.run(["run", "--rm", "-t", "busybox", "echo", "x"]).stdout("x\r\n").success();
 }

@@ -141,6 +141,7 @@ const LIST: List = List {
         ("Networks", "NETWORKS"),
     ],
     type_name: "*formatter.ContainerContext",
+    raw: None,
 };
 
 const TABLE: &str =

@@ -1,6 +1,7 @@
 //! What `--format` asks for, and the lists that are printed by it.
 
 pub(in crate::cli) mod moment;
+pub(in crate::cli) mod order;
 pub(in crate::cli) mod table;
 pub(in crate::cli) mod template;
 pub(in crate::cli) mod units;
@@ -24,6 +25,8 @@ pub(in crate::cli) struct List {
     pub(in crate::cli) heads: &'static [(&'static str, &'static str)],
     /// The Go type of a row, for messages.
     pub(in crate::cli) type_name: &'static str,
+    /// The template behind `raw`, if there is one.
+    pub(in crate::cli) raw: Option<&'static str>,
 }
 
 /// The one list of which Docker says what is wrong with a template in words of its own.
@@ -35,6 +38,7 @@ impl List {
         let is_table = format.starts_with("table");
         let text = match format {
             "json" => "{{json .}}".to_owned(),
+            "raw" if self.raw.is_some() => self.raw.unwrap_or_default().to_owned(),
             format => {
                 let text = format.strip_prefix("table").unwrap_or(format).trim_matches(' ');
                 text.replace("\\t", "\t").replace("\\n", "\n")
@@ -42,13 +46,27 @@ impl List {
         };
         let other = self.type_name == CONTAINERS;
         let wrong = |error, act: &str| {
-            if other { anyhow::anyhow!("failed to {act} template: {error}") } else { parsing_error(error) }
+            if other {
+                anyhow::anyhow!("failed to {act} template: {}", self.error(format, rows).unwrap_or(error))
+            } else {
+                parsing_error(error)
+            }
         };
         let template = Template::parse(&text).map_err(|error| wrong(error, "parse"))?;
         let shapes = Shapes { type_name: Some(self.type_name), ..Shapes::default() };
         let mut out = String::new();
         for row in rows {
             let fields = Value::Object(row.fields.clone());
+            if text == "{{json .}}" {
+                // Go writes a row of its own, and with these letters escaped.
+                let line = fields
+                    .to_string()
+                    .replace('<', "\\u003c")
+                    .replace('>', "\\u003e")
+                    .replace('&', "\\u0026");
+                out.extend([line.as_str(), "\n"]);
+                continue;
+            }
             let line = template.render_row(&fields, &row.labels, &shapes);
             out.push_str(&line.map_err(|error| wrong(error, "execute"))?);
             out.push('\n');
@@ -59,6 +77,17 @@ impl List {
         let heads = self.heads.iter().map(|(name, head)| ((*name).to_owned(), json!(head))).collect();
         let heads = template.render_heads(&Value::Object(heads)).unwrap_or_default();
         Ok(table::lay_out(&format!("{heads}\n{out}")))
+    }
+
+    /// Finds what is wrong with a format as a whole, where the word `table` counts as text.
+    fn error(&self, format: &str, rows: &[Row]) -> Option<template::Error> {
+        let template = match Template::parse(format) {
+            Ok(template) => template,
+            Err(error) => return Some(error),
+        };
+        let shapes = Shapes { type_name: Some(self.type_name), ..Shapes::default() };
+        let row = rows.first()?;
+        template.render_row(&Value::Object(row.fields.clone()), &row.labels, &shapes).err()
     }
 }
 
@@ -79,6 +108,7 @@ mod tests {
     const LIST: List = List {
         heads: &[("ID", "CONTAINER ID"), ("Names", "NAMES")],
         type_name: "*formatter.ContainerContext",
+        raw: None,
     };
 
     fn row(id: &str, names: &str) -> Row {

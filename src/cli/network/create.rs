@@ -9,7 +9,7 @@ use clap::{Args, FromArgMatches};
 use super::pairs;
 use crate::cli::grammar::{Arity, Rules};
 use crate::cli::report::response;
-use crate::cli::request::parse_ip;
+use crate::cli::request::{parse_ip, parse_label};
 use crate::cli::session::Session;
 use crate::cli::tree::Spec;
 use crate::network::{self, Cidr, CreateRequest, SubnetRequest};
@@ -72,7 +72,7 @@ struct CreateArgs {
     #[arg(long)]
     ipv6: bool,
     /// Set labels
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", value_parser = parse_label)]
     label: Vec<String>,
     /// Set options of the driver
     #[arg(long, short, value_name = "map")]
@@ -81,8 +81,8 @@ struct CreateArgs {
     #[arg(long, value_name = "string")]
     scope: Option<String>,
     /// Addresses of the network as a block (e.g., 172.28.0.0/16)
-    #[arg(long, value_name = "list", value_parser = cidr)]
-    subnet: Vec<Cidr>,
+    #[arg(long, value_name = "list")]
+    subnet: Vec<String>,
     /// Name
     #[arg(value_name = "NETWORK")]
     name: String,
@@ -131,7 +131,11 @@ fn subnets(args: &CreateArgs) -> Result<Vec<SubnetRequest>> {
         bail!("every ip-range or gateway must have a corresponding subnet");
     }
     let mut found: Vec<SubnetRequest> = Vec::new();
-    for subnet in &args.subnet {
+    for text in &args.subnet {
+        let subnet: &Cidr = &text.trim().parse().map_err(|_| {
+            let why = "invalid CIDR block notation";
+            response(anyhow!("invalid network config:\ninvalid subnet {text}: {why}"))
+        })?;
         if found.iter().any(|other| other.subnet.overlaps(subnet)) {
             bail!("multiple overlapping subnet configuration is not supported");
         }
@@ -160,7 +164,7 @@ fn subnets(args: &CreateArgs) -> Result<Vec<SubnetRequest>> {
         }
     }
     for (name, text) in pairs(&args.aux_address) {
-        let address = parse_ip(&text).map_err(|message| anyhow!(message))?;
+        let address = parse_ip(&text).map_err(|_| anyhow!("no matching subnet for aux-address "))?;
         let Some(parent) = found.iter_mut().find(|it| it.subnet.contains(address)) else {
             bail!("no matching subnet for aux-address {address}");
         };

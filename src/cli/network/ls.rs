@@ -39,6 +39,7 @@ const LIST: List = List {
         ("CreatedAt", "CREATED AT"),
     ],
     type_name: "*network.networkContext",
+    raw: Some("network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"),
 };
 
 const TABLE: &str = "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
@@ -95,6 +96,7 @@ fn run(args: &LsArgs, session: &Session) -> Result<u8> {
         if asked.is_empty() && !args.quiet { session.docker_config()?.networks_format } else { asked };
     let format = match configured.as_str() {
         "" | "table" if args.quiet => "{{.ID}}",
+        "raw" if args.quiet => "network_id: {{.ID}}",
         "" | "table" => TABLE,
         format => format,
     };

@@ -48,7 +48,7 @@ fn run(args: &PruneArgs, session: &Session) -> Result<u8> {
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            return Ok(1);
+            return Ok(0);
         }
     }
     let removed = prune(&filters, store)?;

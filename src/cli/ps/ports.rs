@@ -13,7 +13,7 @@ struct Port {
 }
 
 /// Returns the ports that the container declares.
-pub(super) fn declared(summary: &Summary) -> Vec<(u16, String)> {
+fn declared(summary: &Summary) -> Vec<(u16, String)> {
     let read = |text: &String| {
         let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         Some((port.parse().ok()?, protocol.to_owned()))
@@ -21,16 +21,26 @@ pub(super) fn declared(summary: &Summary) -> Vec<(u16, String)> {
     summary.config.exposed_ports.iter().filter_map(read).collect()
 }
 
-/// Returns the container's ports that the host has, or is to have.
+/// Returns the ports of the host that lead to the container.
 pub(super) fn published(summary: &Summary) -> Vec<(u16, String)> {
-    summary.config.ports.iter().map(|port| (port.container_port, port.protocol.name().to_owned())).collect()
+    ports(summary).into_iter().filter_map(|port| Some((port.at?.1, port.protocol))).collect()
 }
 
-/// Returns what the column shows: nothing of a container that does not run or has no network of its own.
+/// Returns the container's own ports.
+pub(super) fn open(summary: &Summary) -> Vec<(u16, String)> {
+    ports(summary).into_iter().map(|port| (port.inside, port.protocol)).collect()
+}
+
+/// Returns what the column shows.
 pub(super) fn shown(summary: &Summary) -> String {
-    let Status::Running(alive) = &summary.status else { return String::new() };
+    join(ports(summary))
+}
+
+/// Returns all ports: none of a container that does not run or has no network of its own.
+fn ports(summary: &Summary) -> Vec<Port> {
+    let Status::Running(alive) = &summary.status else { return Vec::new() };
     if !summary.config.network.is_bridged() {
-        return String::new();
+        return Vec::new();
     }
     let mut ports: Vec<Port> = alive
         .ports
@@ -46,7 +56,7 @@ pub(super) fn shown(summary: &Summary) -> String {
             ports.push(Port { inside, at: None, protocol });
         }
     }
-    join(ports)
+    ports
 }
 
 /// Writes ports that follow each other as a range, if each has the same number on the host as inside; the

@@ -7,6 +7,9 @@ use crate::container::DeviceRequest;
 
 /// Reads `--gpus`: `all`, a number, or fields like `device=0,count=1,capabilities=video`.
 pub(super) fn parse_gpus(text: &str) -> Result<DeviceRequest, String> {
+    if text.is_empty() {
+        return Err("EOF".to_owned());
+    }
     let mut request = DeviceRequest::default();
     let mut seen: Vec<String> = Vec::new();
     for field in split_csv(text)? {

@@ -150,6 +150,16 @@ impl LimitFlags {
 }
 
 impl FixedLimitFlags {
+    /// Refuses what Docker's client refuses.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        match self.memory_swappiness {
+            Some(value) if value != -1 && !(0..=100).contains(&value) => {
+                anyhow::bail!("invalid value: {value}. Valid memory swappiness range is 0-100")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Adds what is only said when a container is made.
     pub(super) fn add_to(&self, limits: Limits) -> Limits {
         let disable = self.oom_kill_disable.then_some(true);

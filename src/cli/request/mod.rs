@@ -27,7 +27,7 @@ use network::NetworkFlags;
 pub(super) use network::{parse_ip, parse_ip4, parse_ip6, parse_link};
 use sharing::SharingFlags;
 pub(super) use value::{detach_keys, parse_bytes, parse_extra_host, parse_ulimit, restart as restart_policy};
-pub(super) use variables::{add_proxies, daemon_host, environment, parse_env};
+pub(super) use variables::{add_proxies, daemon_host, environment, parse_env, parse_label};
 
 /// What `run` and `create` have in common.
 #[derive(Debug, Args)]
@@ -202,7 +202,14 @@ impl ContainerFlags {
         let said = |message: String| anyhow!(message);
         // What Docker's client leaves to its daemon to find out.
         let daemons = |message: String| {
-            let known = ["invalid mode", "invalid mount", "invalid restart policy: ", "logger: "];
+            let known = [
+                "invalid mode",
+                "invalid mount",
+                "invalid volume specification",
+                "invalid tmpfs option",
+                "invalid restart policy: ",
+                "logger: ",
+            ];
             let is_known = known.iter().any(|start| message.starts_with(start));
             if is_known { response(anyhow!(message)) } else { anyhow!(message) }
         };
@@ -213,7 +220,11 @@ impl ContainerFlags {
             anyhow::bail!("invalid pull option: '{}': {message}", self.pull);
         }
         let mut mounts = Vec::new();
-        for text in &self.volume {
+        for (index, text) in self.volume.iter().enumerate() {
+            // As Docker's client, which keeps a set of them.
+            if self.volume[..index].contains(text) {
+                continue;
+            }
             mounts.push(mount::volume(text, &here).map_err(daemons)?);
         }
         for text in &self.mount {
@@ -222,10 +233,18 @@ impl ContainerFlags {
         let host = |name: &str| std::env::var(name).ok();
         let mut env = environment(&self.env_file, &self.env, &host)?;
         variables::add_proxies(&mut env, &session.docker_config()?, &variables::daemon_host());
-        let restart = value::restart(&self.restart).map_err(daemons)?;
-        if self.rm && restart != crate::container::RestartPolicy::No {
+        let restart = value::restart(&self.restart);
+        let policy = self.restart.split(':').next().unwrap_or_default();
+        let is_format = |message: &String| message.starts_with("invalid restart policy format");
+        if self.rm && !matches!(policy, "" | "no") && !restart.as_ref().is_err_and(is_format) {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
         }
+        let restart = restart.map_err(daemons)?;
+        if self.annotation.iter().any(|text| text.is_empty() || text.starts_with('=')) {
+            let why = "the empty string is not permitted as an annotation key";
+            return Err(response(anyhow!("invalid Annotations: {why}")));
+        }
+        self.fixed_limits.check()?;
         let networking = self.network.read()?;
         let sharing = self.sharing.read()?;
         Ok(CreateRequest {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::cli::format::template::print::quote;
 use crate::cli::format::units;
 use crate::container::{Mount, MountRequest, MountSource};
 
@@ -11,6 +12,9 @@ const PROPAGATION: &str = "rprivate";
 
 /// Reads `-v`: `[source:]target[:mode,…]`. A relative source begins with a dot and is below `here`.
 pub(super) fn volume(text: &str, here: &Path) -> Result<MountRequest, String> {
+    if text.is_empty() {
+        return Err("invalid empty volume spec".to_owned());
+    }
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {text}: empty section between colons"));
@@ -20,9 +24,18 @@ pub(super) fn volume(text: &str, here: &Path) -> Result<MountRequest, String> {
         // `target:mode` cannot be told from `source:target`, except that a target is absolute.
         [source, target] => (Some(*source), *target, ""),
         [source, target, modes] => (Some(*source), *target, *modes),
-        _ => return Err(format!("invalid spec: {text}: too many colons")),
+        _ => return Err(format!("invalid volume specification: '{text}'")),
     };
     let is_path = source.is_some_and(|source| source.starts_with(['/', '.', '~']));
+    let kind = if is_path { "bind" } else { "volume" };
+    let config =
+        format!("invalid volume specification: '{text}': invalid mount config for type \"{kind}\": ");
+    if !target.starts_with('/') {
+        return Err(format!("{config}invalid mount path: '{target}' mount path must be absolute"));
+    }
+    if target.bytes().all(|byte| byte == b'/') {
+        return Err(format!("{config}invalid specification: destination can't be '/'"));
+    }
     let mut mount = Mount { source: named(""), target: target.to_owned(), read_only: false };
     if let Some(source) = source {
         mount.source = if is_path {
@@ -32,14 +45,28 @@ pub(super) fn volume(text: &str, here: &Path) -> Result<MountRequest, String> {
             named(source)
         };
     }
+    let mut seen = Vec::new();
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
         let invalid = || Err(format!("invalid mode: {modes}"));
+        // One word of each kind.
+        let group = match mode {
+            "ro" | "readonly" | "rw" => "access",
+            "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => "propagation",
+            "z" | "Z" => "label",
+            "consistent" | "cached" | "delegated" | "default" => "consistency",
+            mode => mode,
+        };
+        if seen.contains(&group) {
+            return invalid();
+        }
+        seen.push(group);
         match (mode, &mut mount.source) {
             ("ro" | "readonly", _) => mount.read_only = true,
             // Relabelling is for SELinux, where it would do nothing to a user's own files; consistency is for
             // machines where files are shared over a network.
             ("rw" | "z" | "Z" | "consistent" | "cached" | "delegated" | "default", _) => {}
             ("nocopy", MountSource::Volume { no_copy, .. }) => *no_copy = true,
+            ("nocopy", _) => return Err(format!("{config}field VolumeOptions must not be specified")),
             (
                 "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared",
                 MountSource::Bind { propagation, .. },
@@ -97,6 +124,12 @@ pub(in crate::cli) fn parse_mount(text: &str) -> Result<String, String> {
 pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
     let fields = fields(text)?;
     let wrong = |what: &str| Err(format!("invalid mount config for type \"{}\": {what}", fields.kind));
+    if !fields.target.starts_with('/') {
+        return wrong(&format!("invalid mount path: '{}' mount path must be absolute", fields.target));
+    }
+    if fields.target.bytes().all(|byte| byte == b'/') {
+        return wrong("invalid specification: destination can't be '/'");
+    }
     let source = match fields.kind.as_str() {
         "bind" if fields.source.is_empty() => return wrong("field Source must not be empty"),
         "bind" => {
@@ -108,10 +141,19 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
                     fields.source
                 ));
             }
+            if !matches!(
+                fields.propagation.as_str(),
+                "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared"
+            ) {
+                return wrong(&format!("invalid propagation mode: {}", fields.propagation));
+            }
             let propagation =
                 if fields.propagation.is_empty() { PROPAGATION.to_owned() } else { fields.propagation };
             let recursive = fields.recursive.unwrap_or(true);
             MountSource::Bind { path: absolute(&fields.source, here), propagation, recursive }
+        }
+        "volume" if !is_below(&fields.subpath) => {
+            return wrong("subpath must be a relative path within the volume");
         }
         "volume" => MountSource::Volume {
             name: fields.source,
@@ -121,8 +163,10 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
         },
         "tmpfs" if !fields.source.is_empty() => return wrong("field Source must not be specified"),
         "tmpfs" => MountSource::Tmpfs { size: fields.size, mode: fields.mode },
-        "image" | "npipe" | "cluster" => {
-            return Err(format!("--mount type={} is not supported yet", fields.kind));
+        "image" => {
+            return Err(
+                "--mount type=image is not supported: an image is seen by a container made of it".to_owned()
+            );
         }
         _ => return wrong("mount type unknown"),
     };
@@ -130,7 +174,17 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
     Ok(MountRequest { mount, create_source: fields.create_source })
 }
 
+/// Tells whether a path stays below where it begins.
+fn is_below(path: &str) -> bool {
+    !Path::new(path)
+        .components()
+        .any(|part| matches!(part, std::path::Component::ParentDir | std::path::Component::RootDir))
+}
+
 fn fields(text: &str) -> Result<Fields, String> {
+    if text.is_empty() {
+        return Err("EOF".to_owned());
+    }
     let mut fields = Fields { kind: "volume".to_owned(), ..Fields::default() };
     for field in split_csv(text)? {
         let (key, value) = match field.split_once('=') {
@@ -188,11 +242,7 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
         "target" | "dst" | "destination" => fields.target = value,
         "consistency" => {}
         "bind-propagation" => {
-            let value = value.to_ascii_lowercase();
-            if !matches!(value.as_str(), "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared") {
-                return Err(format!("invalid value for bind-propagation: {value}"));
-            }
-            fields.propagation = value;
+            fields.propagation = value.to_ascii_lowercase();
             fields.bind.push(key.to_owned());
         }
         "bind-recursive" => {
@@ -249,10 +299,60 @@ pub(super) fn split_csv(text: &str) -> Result<Vec<String>, String> {
     if quoted { Err("parse error: extraneous or missing \" in quoted-field".to_owned()) } else { Ok(fields) }
 }
 
+/// Tells whether Docker knows an option of a tmpfs.
+fn is_tmpfs_option(option: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "",
+        "async",
+        "atime",
+        "bind",
+        "defaults",
+        "dev",
+        "diratime",
+        "dirsync",
+        "exec",
+        "mand",
+        "noatime",
+        "nodev",
+        "nodiratime",
+        "noexec",
+        "nomand",
+        "norelatime",
+        "nostrictatime",
+        "nosuid",
+        "private",
+        "rbind",
+        "relatime",
+        "remount",
+        "ro",
+        "rprivate",
+        "rshared",
+        "rslave",
+        "runbindable",
+        "rw",
+        "shared",
+        "slave",
+        "strictatime",
+        "suid",
+        "sync",
+        "unbindable",
+        "tmpcopyup",
+        "notmpcopyup",
+    ];
+    const VALUES: &[&str] = &["gid", "mode", "mpol", "nr_blocks", "nr_inodes", "size", "uid"];
+    match option.split_once('=') {
+        None => WORDS.contains(&option),
+        Some((name, _)) => VALUES.contains(&name),
+    }
+}
+
 /// Reads `--tmpfs`: `path[:options]`. Of several for one path the last counts.
 pub(super) fn tmpfs(words: &[String]) -> Result<BTreeMap<String, String>, String> {
     let split = |word: &String| {
         let (path, options) = word.split_once(':').unwrap_or((word, ""));
+        if let Some(option) = options.split(',').find(|option| !is_tmpfs_option(option)) {
+            return Err(format!("invalid tmpfs option {}", quote(option)));
+        }
         if path.starts_with('/') {
             Ok((path.to_owned(), options.to_owned()))
         } else {
@@ -296,9 +396,19 @@ mod tests {
         for (text, message) in [
             (":ro", "invalid spec: :ro: empty section between colons"),
             ("/a:", "invalid spec: /a:: empty section between colons"),
-            ("/a:/b:ro:rw", "invalid spec: /a:/b:ro:rw: too many colons"),
+            ("/a:/b:ro:rw", "invalid volume specification: '/a:/b:ro:rw'"),
+            ("/a:/b:ro,rw", "invalid mode: ro,rw"),
             ("/a:/b:foo", "invalid mode: foo"),
-            ("/a:/b:nocopy", "invalid mode: nocopy"),
+            (
+                "/a:/b:nocopy",
+                "invalid volume specification: '/a:/b:nocopy': invalid mount config for type \"bind\": field \
+                 VolumeOptions must not be specified",
+            ),
+            (
+                "/a:b",
+                "invalid volume specification: '/a:b': invalid mount config for type \"bind\": invalid mount path: \
+                 'b' mount path must be absolute",
+            ),
             ("name:/b:rshared", "invalid mode: rshared"),
         ] {
             assert_eq!(v(text).unwrap_err(), message);
@@ -334,6 +444,10 @@ mod tests {
             ("type=tmpfs,target=/b,tmpfs-size=x", "invalid value for tmpfs-size: x"),
             ("type=tmpfs,target=/b,tmpfs-mode=x", "invalid value for tmpfs-mode: x"),
             ("type=bind,dst=/b", "invalid mount config for type \"bind\": field Source must not be empty"),
+            (
+                "src=v,dst=/b,volume-subpath=a/../../x",
+                "invalid mount config for type \"volume\": subpath must be a relative path within the volume",
+            ),
             ("type=foo,dst=/b", "invalid mount config for type \"foo\": mount type unknown"),
         ] {
             assert_eq!(m(text).unwrap_err(), message);
@@ -342,7 +456,7 @@ mod tests {
 
     #[test]
     fn reads_tmpfs() {
-        assert!(tmpfs(&["rel".into()]).is_err());
+        assert!(tmpfs(&["rel".into()]).is_err() && tmpfs(&["/a:size=1,nope".into()]).is_err());
         let read = tmpfs(&["/a".into(), "/b:size=1m,mode=700".into()]).unwrap();
         assert_eq!(read["/a"], "");
         assert_eq!(read["/b"], "size=1m,mode=700");

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::port;
 use crate::cli::format::template::print::quote;
+use crate::cli::report::response;
 use crate::container::{Attachment, NetworkMode};
 use crate::network::Mac;
 use crate::network::protocol::PortRequest;
@@ -40,10 +41,10 @@ pub(in crate::cli) struct NetworkFlags {
     #[arg(long, value_name = "list", value_parser = parse_ip)]
     link_local_ip: Vec<IpAddr>,
     /// Hardware address (e.g., 92:d0:c6:0a:29:33)
-    #[arg(long, value_name = "string", value_parser = parse_mac)]
+    #[arg(long, value_name = "string")]
     mac_address: Option<String>,
     /// Connect to a network: a name, bridge, host, none or container:NAME
-    #[arg(long, alias = "net", value_name = "network")]
+    #[arg(long, alias = "net", value_name = "network", value_parser = parse_network)]
     network: Vec<String>,
     /// Add a name that the container answers to on its network
     #[arg(long, alias = "net-alias", value_name = "list")]
@@ -101,9 +102,7 @@ impl NetworkFlags {
     fn networks(&self) -> Result<(NetworkMode, Vec<Attachment>)> {
         let mut all: Vec<Attachment> = Vec::new();
         for text in &self.network {
-            let attachment = attachment(text).map_err(|message| {
-                anyhow!("invalid argument {} for \"--network\" flag: {message}", quote(text))
-            })?;
+            let attachment = attachment(text).map_err(|message| anyhow!(message))?;
             if all.iter().any(|other| other.network == attachment.network) {
                 bail!("network {} is specified multiple times", quote(&attachment.network));
             }
@@ -115,7 +114,10 @@ impl NetworkFlags {
             "none" => NetworkMode::None,
             "host" => NetworkMode::Host,
             name => match name.strip_prefix("container:") {
-                Some("") => bail!("invalid container format container:<name|id>"),
+                Some("") => {
+                    let why = "invalid container format container:<name|id>";
+                    return Err(response(anyhow!("Invalid network mode: {why}")));
+                }
                 Some(other) => NetworkMode::Container(other.to_owned()),
                 None => NetworkMode::Named(name.to_owned()),
             },
@@ -164,7 +166,11 @@ impl NetworkFlags {
             both("--ip6 and per-network IPv6 address")?;
         }
         main.ip6 = main.ip6.or(self.ip6);
-        let mac: Option<Mac> = self.mac_address.as_deref().and_then(|text| text.parse().ok());
+        let read = |text: &str| -> Result<Mac> {
+            let text = parse_mac(text).map_err(|message| anyhow!(message))?;
+            text.parse().map_err(|_| anyhow!(not_mac(&text)))
+        };
+        let mac = self.mac_address.as_deref().filter(|text| !text.is_empty()).map(read).transpose()?;
         if main.mac.is_some() && mac.is_some() {
             both("--mac-address and per-network MAC address")?;
         }
@@ -196,6 +202,11 @@ fn refuse(mode: &NetworkMode, main: &Attachment) -> Result<()> {
         bail!("network-scoped aliases are only supported for user-defined networks");
     }
     Ok(())
+}
+
+/// Checks `--network` as Docker's client does while it reads the line.
+fn parse_network(text: &str) -> Result<String, String> {
+    attachment(text).map(|_| text.to_owned())
 }
 
 /// Reads `--network`: a name, or `name=…,alias=…,ip=…` and so on.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::cli::format::template::print::quote;
 use crate::network::protocol::{HostPort, PortRequest, Protocol};
 
 /// Reads one `-p`.
@@ -93,6 +94,26 @@ fn range(text: &str) -> Option<(u16, u16)> {
     (first <= last).then_some((first, last))
 }
 
+/// Reads a port or a range of ports, with Docker's words for what is wrong.
+pub(in crate::cli) fn port_range(text: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| {
+        let wrong = |why: &str| format!("strconv.ParseUint: parsing {}: {why}", quote(text));
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong("invalid syntax"));
+        }
+        text.parse::<u16>().map_err(|_| wrong("value out of range"))
+    };
+    if text.is_empty() {
+        return Err("empty string specified for ports".to_owned());
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    if last < first {
+        return Err(format!("invalid range specified for port: {text}"));
+    }
+    Ok((first, last))
+}
+
 fn protocol_of(text: &str) -> Result<Protocol, String> {
     match text.to_ascii_lowercase().as_str() {
         "tcp" => Ok(Protocol::Tcp),
@@ -112,8 +133,8 @@ pub(super) fn exposed(text: &str) -> Result<Vec<String>, String> {
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(format!("invalid range format for --expose: {text}, error: invalid proto: {protocol}"));
     }
-    let (first, last) = range(ports)
-        .ok_or_else(|| format!("invalid range format for --expose: {text}, error: invalid port"))?;
+    let (first, last) = port_range(ports)
+        .map_err(|error| format!("invalid range format for --expose: {text}, error: {error}"))?;
     Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 

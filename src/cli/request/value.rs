@@ -120,6 +120,9 @@ pub(super) fn device(text: &str) -> Result<Device, String> {
         [_, _, mode] => return Err(format!("bad mode specified: {mode}")),
         _ => return Err(format!("bad format for path: {text}")),
     };
+    if host.is_empty() {
+        return Err(format!("bad format for path: {text}"));
+    }
     if !container.starts_with('/') {
         return Err(format!("{container} is not an absolute path"));
     }

@@ -113,7 +113,7 @@ impl Other {
             Err(Status::Restarting(_)) => {
                 bail!("Container {id} is restarting, wait until the container is running")
             }
-            Err(_) => bail!("cannot join network namespace of a non running container: {id}"),
+            Err(_) => bail!("cannot join network of a non running container: {id}"),
         }
     }
 

@@ -60,6 +60,13 @@ impl Launch<'_> {
     pub(super) fn prepare(&self, window: Option<(u16, u16)>, first: bool) -> Result<Launched> {
         let resolved = device::resolve(self.config)?;
         let config = resolved.as_ref().unwrap_or(self.config);
+        if let Some(device) = config.devices.iter().find(|device| !Path::new(&device.host).exists()) {
+            let message = format!(
+                "error gathering device information while adding custom device {:?}: no such file or directory",
+                device.host
+            );
+            return Err(start::StartError { code: 127, message, hint: None }.into());
+        }
         let rootfs = self.rootfs()?;
         let Joined { network, namespaces, trees } =
             join::join(self.store, self.dir, config, &rootfs, self.identity)?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::eval::{Shape, Val, element};
 use super::print;
+use crate::cli::format::order::Ordered;
 
 /// What a function wants in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub(super) fn call<'d>(name: &str, values: &[Val<'d>], heads: bool) -> Called<'d
         "eq" => equal_to_any(values),
         "ne" => Ok(Val::Made(Value::from(!equal(values[0].get(), values[1].get())?))),
         "lt" | "le" | "gt" | "ge" => ordered(name, values[0].get(), values[1].get()),
-        "json" => made(values[0].get().to_string()),
+        "json" => made(Ordered(values[0].get()).line()),
         "split" => Ok(Val::Made(match (text(0), text(1)) {
             (whole, "") => whole.chars().map(|c| Value::from(c.to_string())).collect(),
             (whole, separator) => whole.split(separator).map(Value::from).collect(),

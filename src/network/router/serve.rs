@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use crate::network::control;
 use crate::network::protocol::{MESSAGE, Refusal, RefusalKind, Reply, Request};
 use crate::store::{Lock, Mode, Store};
-use crate::sys::socket;
+use crate::sys::{memory, socket};
 
 /// How long the router stays when the last container is gone.
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,6 +29,9 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// How long what a dead router has left waits to be claimed.
 const CLAIM: Duration = Duration::from_secs(10);
+
+/// How long after the last request the code that served it is let go.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A supervisor.
 #[derive(Debug)]
@@ -53,6 +56,7 @@ pub(super) struct Server {
     leave_at: Option<Instant>,
     settled_at: Option<Instant>,
     orphans_at: Option<Instant>,
+    quiet_at: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -75,6 +79,7 @@ impl Server {
             leave_at: Some(now + FIRST),
             settled_at: is_heir.then(|| now + SETTLE),
             orphans_at: is_heir.then(|| now + CLAIM),
+            quiet_at: Some(now + QUIET),
             buffer: vec![0; MESSAGE],
         }
     }
@@ -114,8 +119,13 @@ impl Server {
                 ledger.drop_orphans();
             }
         }
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = None;
+            // Without it there is only more memory in use.
+            let _ = memory::release_code();
+        }
         let idle = self.ledger.as_mut().ok().and_then(Ledger::tick);
-        [idle, self.leave_at, self.settled_at, self.orphans_at].into_iter().flatten().min()
+        [idle, self.leave_at, self.settled_at, self.orphans_at, self.quiet_at].into_iter().flatten().min()
     }
 
     /// Waits for something to happen, and deals with it.
@@ -174,6 +184,7 @@ impl Server {
 
     /// Takes one message of a supervisor.
     fn hear(&mut self, id: u64) {
+        self.quiet_at = Some(Instant::now() + QUIET);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let (length, fds) = match socket::receive(&peer.socket, &mut self.buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     each_direction_ends_alone,
     connections_end_with_the_container,
     many_connections_at_once,
+    more_connections_than_descriptors,
     published_ports_survive_the_router,
 ];
 
@@ -124,6 +125,41 @@ fn many_connections_at_once() {
     let text = format!("for n in $(seq {MANY}); do {client} & done | sort -n | uniq | wc -l; wait");
     script(&sandbox, &text).stdout(&format!("{MANY}\n")).success();
     server.join().unwrap();
+}
+
+fn more_connections_than_descriptors() {
+    const MANY: u8 = 100;
+    let (outside, sandbox) = Outside::new();
+    // A router that may have these descriptors carries a hundred connections at the very most.
+    let sandbox = sandbox.busybox().through(&["prlimit", "--nofile=200:200"]);
+    serve(&sandbox, "cat");
+    let mut streams: Vec<_> = (0..MANY).map(|_| connect(&outside)).collect();
+    let annexes = || sandbox.processes().into_iter().filter(|process| process.command.contains("__annex"));
+    assert_eq!(annexes().count(), 3);
+    for (number, stream) in (0..).zip(&mut streams) {
+        stream.write_all(&[number]).unwrap();
+    }
+    for (number, stream) in (0..).zip(&mut streams) {
+        let mut answer = [0];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [number]);
+    }
+    // Whoever is killed takes his own along, and their ends hear so; others stay, and new ones find room.
+    let killed = annexes().next().unwrap();
+    killed.kill(Signal::SIGKILL);
+    wait_until("its connections end", || streams.iter_mut().any(|stream| !answers(stream)));
+    streams.retain_mut(answers);
+    assert!(streams.len() > usize::from(MANY) / 2 && streams.len() < usize::from(MANY));
+    streams.push(connect(&outside));
+    assert!(streams.iter_mut().all(answers));
+    sandbox.run(["rm", "-f", "server"]).success();
+    assert!(streams.iter_mut().all(has_ended));
+    wait_until("they leave with the router", || annexes().next().is_none());
+}
+
+/// Tells whether what echoes is still there.
+fn answers(stream: &mut TcpStream) -> bool {
+    stream.write_all(b"!").is_ok() && stream.read_exact(&mut [0]).is_ok()
 }
 
 fn published_ports_survive_the_router() {

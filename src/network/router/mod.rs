@@ -53,6 +53,8 @@ use crate::idmap::Ancestor;
 use crate::store::Store;
 use crate::sys::process::{self, Cloned, Parent};
 
+pub use plane::tcp::annex;
+
 /// The hidden role's name on the command line.
 pub const ROLE: &str = "__router";
 

@@ -84,6 +84,16 @@ const MAIL: u64 = u64::MAX;
 const BATCH: usize = 256;
 
 impl Key {
+    /// Returns a number by which another process can name it.
+    pub fn number(self) -> u64 {
+        self.token(0)
+    }
+
+    /// Returns the key that has this number.
+    pub fn of_number(number: u64) -> Self {
+        Self::of_token(number).0
+    }
+
     fn token(self, port: u8) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index) << 8 | u64::from(port)
     }

@@ -34,9 +34,12 @@
 //! appear as the gateway.
 //!
 //! Each connection is one source of the loop, from the first SYN on: [`relay::Relay`]. Its sockets are watched
-//! for edges, once each. Limits are per container ([`account`]).
+//! for edges, once each. Limits are per container ([`account`]). Where there are more than the limit of descriptors
+//! lets one process have, further ones are handed to processes that do nothing else ([`annexes`], [`annex`]).
 
 pub mod account;
+pub mod annex;
+mod annexes;
 pub mod door;
 pub mod hold;
 pub mod packet;
@@ -56,6 +59,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::event::{Key, Turn};
 use account::{Accounts, Limits};
+use annexes::Annexes;
 use packet::Ends;
 use stream::Means;
 
@@ -144,6 +148,7 @@ enum Stage {
 pub struct Tcp {
     means: Means,
     accounts: Accounts,
+    annexes: Annexes,
     route: Route,
     verdict: Verdict,
     /// Connections that began with a held packet.
@@ -170,6 +175,7 @@ impl Tcp {
         Self {
             means: Means::default(),
             accounts: Accounts::new(limits),
+            annexes: Annexes::new(limits),
             route: Box::new(route),
             verdict: Box::new(verdict),
             known: HashMap::new(),

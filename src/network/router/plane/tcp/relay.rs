@@ -1,10 +1,13 @@
 //! One connection: two sockets, and what passes between them.
 
-use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::event::{Events, Fate, Key, Source, Turn};
+use super::account::Holding;
+use super::annexes;
 use super::packet::{self, Ends};
 use super::stream::{Broken, EDGES, End, Stream};
 use super::{ACCEPT, Answer, HasTcp, Known, Stage, Tcp};
@@ -30,6 +33,8 @@ enum Phase {
     /// It has; the near socket is still to be accepted.
     Granted,
     Open,
+    /// Another process has both sockets.
+    Lodged,
     /// One end is broken. The other one hears it when it has all bytes.
     Resetting {
         since: Instant,
@@ -128,6 +133,29 @@ fn reset_end(end: End) {
 }
 
 impl Relay {
+    /// Makes a connection, under a key that is reserved for it, of two sockets that are connected: the near one and
+    /// the far one. They are reset if that fails.
+    pub fn adopt<W>(turn: &mut Turn<'_, W>, key: Key, ends: [OwnedFd; 2]) -> io::Result<Self> {
+        for (port, socket) in [NEAR, FAR].into_iter().zip(&ends) {
+            if let Err(error) = turn.watch(key, port, socket, EDGES) {
+                ends.into_iter().for_each(reset);
+                return Err(error);
+            }
+        }
+        let [near, far] = ends.map(|socket| Some(End::new(socket)));
+        Ok(Self {
+            key,
+            account: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            phase: Phase::Open,
+            opening: false,
+            known: None,
+            near,
+            far,
+            onward: Stream::default(),
+            back: Stream::default(),
+        })
+    }
+
     /// Notes how far it is, or that it is over.
     fn note(&self, stage: Option<Stage>, tcp: &mut Tcp) {
         let Some(ends) = self.known else { return };
@@ -176,7 +204,16 @@ impl Relay {
 
     /// Begins to move bytes.
     fn join<W: HasTcp>(&mut self, turn: &mut Turn<'_, W>) -> Fate {
-        let Some(near) = &self.near else { return Fate::Gone };
+        let (Some(near), Some(far)) = (&self.near, &self.far) else { return Fate::Gone };
+        if turn.world.tcp().accounts.is_crowded()
+            && annexes::lodge(turn, self.key, [near.socket.as_fd(), far.socket.as_fd()])
+        {
+            // It stays watched otherwise, because it stays open elsewhere.
+            let _ = turn.unwatch(&far.socket);
+            turn.world.tcp().accounts.lodged(self.account);
+            (self.near, self.far, self.phase) = (None, None, Phase::Lodged);
+            return Fate::Stay;
+        }
         self.phase = Phase::Open;
         if turn.watch(self.key, NEAR, &near.socket, EDGES).is_err() {
             self.near.take().into_iter().for_each(reset_end);
@@ -255,7 +292,7 @@ impl<W: HasTcp> Source<W> for Relay {
                 self.join(turn)
             }
             Phase::Open => self.pump(turn),
-            Phase::Connecting { .. } | Phase::Resetting { .. } => Fate::Stay,
+            Phase::Connecting { .. } | Phase::Lodged | Phase::Resetting { .. } => Fate::Stay,
         }
     }
 
@@ -277,7 +314,13 @@ impl<W: HasTcp> Source<W> for Relay {
             (tcp.verdict)(packet, Answer::Silence);
         }
         let arrived = tcp.arrived.remove(&self.key);
-        tcp.accounts.close(self.account, self.key, self.opening);
+        let holding = match self.phase {
+            Phase::Lodged => Holding::Lodged,
+            _ if self.opening => Holding::Opening,
+            _ => Holding::Open,
+        };
+        tcp.accounts.close(self.account, self.key, holding);
+        tcp.annexes.end(self.key);
         // A connection that is cut off in the middle must not look as if it had ended well.
         if !(self.onward.has_ended() && self.back.has_ended()) {
             let ends = [self.near.take(), self.far.take()];
@@ -288,7 +331,7 @@ impl<W: HasTcp> Source<W> for Relay {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::account::Limits;
     use super::super::packet::tests::opening as packet;
     use super::super::{Tcp, door, forget, hold};
@@ -297,11 +340,11 @@ mod tests {
     use rustix::io::Errno;
     use std::cell::RefCell;
     use std::io::{ErrorKind, Read, Write};
-    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::rc::Rc;
 
-    struct World {
-        tcp: Tcp,
+    pub(in super::super) struct World {
+        pub(in super::super) tcp: Tcp,
         verdicts: Rc<RefCell<Vec<(u32, Answer)>>>,
     }
 
@@ -312,17 +355,17 @@ mod tests {
     }
 
     /// A loop in which every connection of a container goes to `to`.
-    fn world(to: Result<SocketAddr, Answer>) -> Loop<World> {
+    pub(in super::super) fn world(to: Result<SocketAddr, Answer>) -> Loop<World> {
         let verdicts: Rc<RefCell<Vec<_>>> = Rc::default();
         let told = Rc::clone(&verdicts);
-        let limits = Limits { opening: 2, relays: 3 };
+        let limits = Limits { opening: 2, relays: 3, ..Limits::new(u64::MAX) };
         let tcp =
             Tcp::new(limits, move |_| to, move |packet, answer| told.borrow_mut().push((packet, answer)));
         Loop::new(Mailbox::new().unwrap(), World { tcp, verdicts }).unwrap()
     }
 
     /// Runs the loop until `done`.
-    fn run(events: &mut Loop<World>, mut done: impl FnMut(&mut World) -> bool) {
+    pub(in super::super) fn run(events: &mut Loop<World>, mut done: impl FnMut(&mut World) -> bool) {
         while !events.with(|turn| done(turn.world)) {
             events.turn(Some(Duration::from_millis(5))).unwrap();
         }
@@ -337,18 +380,18 @@ mod tests {
         verdicts(events)
     }
 
-    fn listener() -> (TcpListener, SocketAddr) {
+    pub(in super::super) fn listener() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
     }
 
-    fn connections(world: &mut World) -> usize {
+    pub(in super::super) fn connections(world: &mut World) -> usize {
         world.tcp.accounts.total()
     }
 
     /// A listener in the loop, reached by `TcpStream::connect` where a container would be by its packets.
-    fn arrivals(events: &mut Loop<World>) -> SocketAddr {
+    pub(in super::super) fn arrivals(events: &mut Loop<World>) -> SocketAddr {
         let (listener, address) = listener();
         listener.set_nonblocking(true).unwrap();
         events.with(|turn| hold::arrive(turn, listener.into()).unwrap());
@@ -356,7 +399,11 @@ mod tests {
     }
 
     /// A connection through the loop: the container's side and the outside's.
-    fn connection(events: &mut Loop<World>, at: SocketAddr, outside: &TcpListener) -> (TcpStream, TcpStream) {
+    pub(in super::super) fn connection(
+        events: &mut Loop<World>,
+        at: SocketAddr,
+        outside: &TcpListener,
+    ) -> (TcpStream, TcpStream) {
         let before = events.with(|turn| connections(turn.world));
         let inner = TcpStream::connect(at).unwrap();
         run(events, |world| connections(world) > before);
@@ -365,7 +412,10 @@ mod tests {
     }
 
     /// Reads in another thread while the loop runs.
-    fn read_all(events: &mut Loop<World>, mut stream: TcpStream) -> std::io::Result<Vec<u8>> {
+    pub(in super::super) fn read_all(
+        events: &mut Loop<World>,
+        mut stream: TcpStream,
+    ) -> std::io::Result<Vec<u8>> {
         let reader = std::thread::spawn(move || {
             let mut got = Vec::new();
             stream.read_to_end(&mut got).map(|_| got)

@@ -271,17 +271,17 @@ complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -s t -l timestamps -d 'Show the time of each line'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from logs" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l detach-keys -d 'Keys that detach from the container' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l index -d 'Which of the service\'s containers' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the process' -r -f -a "true\t''
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the container' -r -f -a "true\t''
 false\t''"
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l no-stdin -d 'Do not attach standard input'
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l index -d 'Which of the service\'s containers' -r
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l no-stdin -d 'Do not attach STDIN'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from attach" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -s a -l author -d 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -s c -l change -d 'Apply Dockerfile instruction to the created image' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -l index -d 'Which of the service\'s containers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -s m -l message -d 'Commit message' -r
-complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -s p -l pause -d 'Pause the container meanwhile' -r -f -a "true\t''
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -s p -l pause -d 'Pause container during commit' -r -f -a "true\t''
 false\t''"
+complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -l index -d 'Which of the service\'s containers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from commit" -l dry-run -d 'Say what would be done, and do nothing'
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -l index -d 'Which of the service\'s containers' -r
 complete -c coracle -n "__fish_coracle_using_subcommand compose; and __fish_seen_subcommand_from cp" -s a -l archive -d 'Keep owners'

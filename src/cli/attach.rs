@@ -18,11 +18,15 @@ pub(super) const SPEC: Spec = Spec {
     usage: "[OPTIONS] CONTAINER",
     rules: Rules { arity: Arity::Exactly(1), interspersed: true, absent: &[] },
     define: AttachArgs::augment_args,
-    run: |matches, session| run(&AttachArgs::from_arg_matches(matches)?, session),
+    run: |matches, session| {
+        let args = AttachArgs::from_arg_matches(matches)?;
+        attach(session, &args.container, &args.flags)
+    },
 };
 
+/// How a container is attached to.
 #[derive(Debug, Args)]
-struct AttachArgs {
+pub(super) struct AttachFlags {
     /// Keys that detach from the container
     #[arg(long, value_name = "string")]
     detach_keys: Option<String>,
@@ -38,13 +42,20 @@ struct AttachArgs {
         action = clap::ArgAction::Set
     )]
     sig_proxy: bool,
+}
+
+#[derive(Debug, Args)]
+struct AttachArgs {
+    #[command(flatten)]
+    flags: AttachFlags,
     /// Container
     #[arg(value_name = "CONTAINER")]
     container: String,
 }
 
-fn run(args: &AttachArgs, session: &Session) -> Result<u8> {
-    let dir = find(session, &args.container)?;
+/// Attaches to a container, and returns its exit code if it ends.
+pub(super) fn attach(session: &Session, container: &str, args: &AttachFlags) -> Result<u8> {
+    let dir = find(session, container)?;
     match container::observe_and_mend(&dir).map_err(response)? {
         Status::Running(alive) if alive.paused => {
             return Err(coded(1, "cannot attach to a paused container, unpause it first"));

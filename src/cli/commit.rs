@@ -19,11 +19,15 @@ pub(super) const SPEC: Spec = Spec {
     usage: "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
     rules: Rules { arity: Arity::Between(1, 2), interspersed: true, absent: &[] },
     define: CommitArgs::augment_args,
-    run: |matches, session| run(&CommitArgs::from_arg_matches(matches)?, session),
+    run: |matches, session| {
+        let args = CommitArgs::from_arg_matches(matches)?;
+        commit(session, &args.container, args.reference.as_deref(), &args.flags)
+    },
 };
 
+/// How a container becomes an image.
 #[derive(Debug, Args)]
-struct CommitArgs {
+pub(super) struct CommitFlags {
     /// Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")
     #[arg(long, short, value_name = "string")]
     author: Option<String>,
@@ -43,6 +47,12 @@ struct CommitArgs {
         action = ArgAction::Set
     )]
     pause: bool,
+}
+
+#[derive(Debug, Args)]
+struct CommitArgs {
+    #[command(flatten)]
+    flags: CommitFlags,
     /// Container
     #[arg(value_name = "CONTAINER")]
     container: String,
@@ -51,16 +61,20 @@ struct CommitArgs {
     reference: Option<String>,
 }
 
-fn run(args: &CommitArgs, session: &Session) -> Result<u8> {
-    let reference = args
-        .reference
-        .as_deref()
+/// Makes an image of a container.
+pub(super) fn commit(
+    session: &Session,
+    container: &str,
+    name: Option<&str>,
+    args: &CommitFlags,
+) -> Result<u8> {
+    let reference = name
         .filter(|name| !name.is_empty())
         .map(|name| Reference::parse(name).map(Reference::with_default_tag))
         .transpose()
         .map_err(anyhow::Error::from)?;
     let store = session.store()?;
-    let dir = find(session, &args.container)?;
+    let dir = find(session, container)?;
     let request = CommitRequest {
         author: args.author.clone().unwrap_or_default(),
         changes: args.change.clone(),

@@ -46,14 +46,28 @@ struct EventsArgs {
 
 fn run(args: &EventsArgs, session: &Session) -> Result<u8> {
     let format = format(args.format.as_deref().unwrap_or_default())?;
+    // As Docker's daemon, which looks at the filters that it knows.
+    let known: Vec<&str> = args.filter.iter().map(|(key, _)| key.as_str()).collect();
+    let filters = Filters::new(&args.filter, &known)?;
+    stream(session, args.since.as_deref(), args.until.as_deref(), &|event| {
+        if includes(&filters, event) { show(event, format.as_ref()).map(Some) } else { Ok(None) }
+    })
+}
+
+/// Prints events as `show` has them, those of the past that are asked for and those to come.
+pub(super) fn stream(
+    session: &Session,
+    since: Option<&str>,
+    until: Option<&str>,
+    show: &dyn Fn(&Event) -> Result<Option<String>>,
+) -> Result<u8> {
     let now = Timestamp::now();
-    let time = |text: &Option<String>| {
-        text.as_deref()
-            .filter(|text| !text.is_empty())
+    let time = |text: Option<&str>| {
+        text.filter(|text| !text.is_empty())
             .map(|text| moment::read(text, now).map_err(|why| anyhow!(why)))
             .transpose()
     };
-    let (since, until) = (time(&args.since)?, time(&args.until)?);
+    let (since, until) = (time(since)?, time(until)?);
     if let (Some(since), Some(until)) = (since, until)
         && until < since
     {
@@ -64,9 +78,6 @@ fn run(args: &EventsArgs, session: &Session) -> Result<u8> {
             said(until)
         )));
     }
-    // As Docker's daemon, which looks at the filters that it knows.
-    let known: Vec<&str> = args.filter.iter().map(|(key, _)| key.as_str()).collect();
-    let filters = Filters::new(&args.filter, &known)?;
     let with_past = since.is_some() || until.is_some();
     let mut journal = Journal::open(session.store()?, with_past).map_err(response)?;
     let within = |event: &Event| {
@@ -79,9 +90,7 @@ fn run(args: &EventsArgs, session: &Session) -> Result<u8> {
         let now = Timestamp::now();
         let mut out = String::new();
         for event in journal.read().map_err(response)?.iter().filter(|event| within(event)) {
-            if includes(&filters, event) {
-                out.push_str(&show(event, format.as_ref())?);
-            }
+            out.push_str(&show(event)?.unwrap_or_default());
         }
         if !out.is_empty() {
             Session::print(&out)?;

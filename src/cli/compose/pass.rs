@@ -1,17 +1,24 @@
 //! Commands that do to one container of a service what the command of the same name does to a container:
 //! `exec`, `attach`, `port`, `top`, `stats`, `cp`, `events`, `volumes`, `commit`, `export`.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches};
 
 use super::down::members;
 use super::front::{Here, project_or_name};
 use super::with_dry_run;
+use crate::cli::attach::{AttachFlags, attach};
+use crate::cli::commit::{CommitFlags, commit};
+use crate::cli::events;
+use crate::cli::format::moment;
 use crate::cli::grammar::{self, Arity, Rules, Stop, integer};
 use crate::cli::report::coded;
 use crate::cli::session::Session;
 use crate::cli::tree::{self, Spec};
 use crate::compose::life::{Context, Member, label};
+use crate::store::{Event, Subject};
 
 const fn rules(arity: Arity) -> Rules {
     Rules { arity, interspersed: true, absent: &[] }
@@ -37,11 +44,7 @@ pub(in crate::cli) const ATTACH: Spec = Spec {
     run: |matches, session| {
         let args = AttachArgs::from_arg_matches(matches)?;
         let member = running(session, &args.service, args.index)?;
-        let mut words = vec![format!("--sig-proxy={}", args.sig_proxy)];
-        words.extend(args.no_stdin.then(|| "--no-stdin".to_owned()));
-        words.extend(args.detach_keys.iter().map(|keys| format!("--detach-keys={keys}")));
-        words.push(member.id().to_owned());
-        call(session, "attach", &words)
+        attach(session, member.id(), &args.flags)
     },
 };
 
@@ -118,15 +121,9 @@ pub(in crate::cli) const EVENTS: Spec = Spec {
     run: |matches, session| {
         let args = EventsArgs::from_arg_matches(matches)?;
         let (name, _) = project_or_name(session, &args.services)?;
-        let mut words = vec!["--filter=type=container".to_owned()];
-        words.push(format!("--filter=label={}={name}", label::PROJECT));
-        if let [service] = args.services.as_slice() {
-            words.push(format!("--filter=label={}={service}", label::SERVICE));
-        }
-        words.extend(args.json.then(|| "--format=json".to_owned()));
-        words.extend(args.since.iter().map(|since| format!("--since={since}")));
-        words.extend(args.until.iter().map(|until| format!("--until={until}")));
-        call(session, "events", &words)
+        events::stream(session, args.since.as_deref(), args.until.as_deref(), &|event| {
+            Ok(shown_event(event, &name, &args.services, args.json))
+        })
     },
 };
 
@@ -157,13 +154,10 @@ pub(in crate::cli) const COMMIT: Spec = Spec {
     run: |matches, session| {
         let args = CommitArgs::from_arg_matches(matches)?;
         let member = running(session, &args.service, args.index)?;
-        let mut words = vec![format!("--pause={}", args.pause)];
-        words.extend(args.author.iter().map(|author| format!("--author={author}")));
-        words.extend(args.message.iter().map(|message| format!("--message={message}")));
-        words.extend(args.change.iter().map(|change| format!("--change={change}")));
-        words.push(member.id().to_owned());
-        words.extend(args.name.iter().cloned());
-        if session.compose.dry_run { Ok(0) } else { call(session, "commit", &words) }
+        if session.compose.dry_run {
+            return Ok(0);
+        }
+        commit(session, member.id(), args.name.as_deref(), &args.flags)
     },
 };
 
@@ -244,24 +238,11 @@ struct ExecArgs {
 
 #[derive(Debug, Args)]
 struct AttachArgs {
-    /// Keys that detach from the container
-    #[arg(long, value_name = "string")]
-    detach_keys: Option<String>,
+    #[command(flatten)]
+    flags: AttachFlags,
     /// Which of the service's containers
     #[arg(long, value_name = "int", default_value = "0", value_parser = integer)]
     index: i64,
-    /// Do not attach standard input
-    #[arg(long)]
-    no_stdin: bool,
-    /// Pass signals on to the process
-    #[arg(
-        long,
-        num_args = 0..=1,
-        default_value = "true",
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    sig_proxy: bool,
     /// Service
     #[arg(value_name = "SERVICE")]
     service: String,
@@ -353,28 +334,11 @@ struct VolumesArgs {
 
 #[derive(Debug, Args)]
 struct CommitArgs {
-    /// Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")
-    #[arg(long, short, value_name = "string")]
-    author: Option<String>,
-    /// Apply Dockerfile instruction to the created image
-    #[arg(long, short, value_name = "list")]
-    change: Vec<String>,
+    #[command(flatten)]
+    flags: CommitFlags,
     /// Which of the service's containers
     #[arg(long, value_name = "int", default_value = "0", value_parser = integer)]
     index: i64,
-    /// Commit message
-    #[arg(long, short, value_name = "string")]
-    message: Option<String>,
-    /// Pause the container meanwhile
-    #[arg(
-        long,
-        short,
-        num_args = 0..=1,
-        default_value = "true",
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pause: bool,
     /// Service
     #[arg(value_name = "SERVICE")]
     service: String,
@@ -478,6 +442,34 @@ fn exec(args: &ExecArgs, session: &Session) -> Result<u8> {
         },
         ended => ended,
     }
+}
+
+/// Shows an event of a container of the project, without the labels that are Compose's own.
+fn shown_event(event: &Event, project: &str, services: &[String], json: bool) -> Option<String> {
+    let all = &event.actor.attributes;
+    let of = |key: &str| all.get(key).map(String::as_str).unwrap_or_default();
+    let service = of(label::SERVICE);
+    let is_meant = event.subject == Subject::Container
+        && of(label::PROJECT) == project
+        && !of(label::ONE_OFF).eq_ignore_ascii_case("true")
+        && (services.is_empty() || services.iter().any(|name| name == service));
+    if !is_meant {
+        return None;
+    }
+    let attributes: BTreeMap<&String, &String> =
+        all.iter().filter(|(key, _)| !key.starts_with("com.docker.compose.")).collect();
+    let at = jiff::Timestamp::from_nanosecond(event.time_nano.into()).unwrap_or_default();
+    Some(if json {
+        let document = serde_json::json!({
+            "action": event.action, "attributes": attributes, "id": event.actor.id, "service": service,
+            "time": moment::rfc3339_nanoseconds(at), "type": "container",
+        });
+        format!("{document}\n")
+    } else {
+        let pairs: Vec<String> = attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let at = at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.6f");
+        format!("{at} container {} {} ({})\n", event.action, event.actor.id, pairs.join(", "))
+    })
 }
 
 fn port(args: &PortArgs, session: &Session) -> Result<u8> {

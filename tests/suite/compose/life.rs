@@ -50,6 +50,17 @@ fn comes_up_in_order_and_goes_down() {
     let label = "{{index .Config.Labels \"com.docker.compose.service\"}}";
     sandbox.run(["inspect", "-f", label, "p-web-1"]).stdout("web\n");
     sandbox.run(["compose", "ls", "-q"]).success().stdout("p\n");
+    let events = ["compose", "events", "--json", "--since", "10m", "--until", "0s", "web"];
+    let events: Vec<serde_json::Value> = sandbox
+        .run(events)
+        .success()
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &serde_json::Value| event["action"] == "start")
+        .collect();
+    assert_eq!((events.len(), &events[0]["service"]), (1, &"web".into()));
+    assert_eq!(events[0]["attributes"], serde_json::json!({"image": "busybox", "name": "p-web-1"}));
     sandbox.run(["compose", "down"]).success();
     sandbox.run(["ps", "-aq"]).stdout("");
     sandbox.run(["network", "ls", "-q", "--filter", "name=p_default"]).stdout("");

@@ -1,6 +1,7 @@
 //! Warnings that need more than one line to be seen.
 
-use super::stage::{Variables, normal_base};
+use super::base::normal_base;
+use super::stage::Variables;
 use crate::build::dockerfile::{Dockerfile, Expanded, Instruction, Lines, Stage, similar};
 use crate::build::ignore::{Ignore, clean};
 use crate::build::lint::{Lint, rule};

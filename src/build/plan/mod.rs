@@ -12,9 +12,11 @@
 //! file make no step. Steps of several platforms land in one graph, and sources that are the same are shared.
 
 mod argument;
+mod base;
 mod copy;
 mod dispatch;
 mod expose;
+mod link;
 mod lints;
 mod mounts;
 mod name;

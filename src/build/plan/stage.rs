@@ -1,23 +1,18 @@
-//! Stages: what they begin with, what they need, in which order they are carried out.
+//! Stages, and one platform's way through them.
 
 use std::collections::BTreeMap;
 
-use super::{Named, Request, Resolved, Steps, lints};
+use super::base::Images;
+use super::{Named, Request, Steps, lints};
 use crate::build::dockerfile::{
-    Argument, Dockerfile, Expanded, Fault, Instruction, Kind, Lexer, Lines, Stage, mount_origin, suggestion,
+    Argument, Dockerfile, Expanded, Fault, Instruction, Kind, Lexer, Lines, Stage, suggestion,
 };
 use crate::build::graph::{Action, Step, StepId, Target};
-use crate::build::lint::rule;
-use crate::image::{Configuration, Defaults};
-use crate::oci::{Platform, Reference};
+use crate::image::Configuration;
+use crate::oci::Platform;
 
 /// Where programs are looked for if nothing says it.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Names that people often mean.
-const COMMON: &[&str] = &["alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora"];
-
-/// Images by reference and platform, found or not.
-pub(super) type Images = BTreeMap<(String, String), Result<Resolved, String>>;
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Variables in the order in which they were set.
 #[derive(Debug, Clone, Default)]
@@ -60,26 +55,26 @@ pub(super) struct Work {
     /// What it begins with, variables replaced.
     pub(super) origin: String,
     /// Its name in lower case, or nothing.
-    alias: String,
+    pub(super) alias: String,
     /// What it is called in the names of steps.
     pub(super) label: String,
     pub(super) lines: Option<Lines>,
-    comments: Vec<String>,
+    pub(super) comments: Vec<String>,
     /// The stage below.
-    base: Option<usize>,
+    pub(super) base: Option<usize>,
     pub(super) platform: Option<Platform>,
     /// What `--build-context` puts in the place of the whole stage.
-    named: Option<Named>,
+    pub(super) named: Option<Named>,
     /// An image that is only copied or mounted from.
-    unregistered: bool,
+    pub(super) unregistered: bool,
     pub(super) commands: Vec<Command>,
-    needs: Vec<(usize, Lines)>,
+    pub(super) needs: Vec<(usize, Lines)>,
     pub(super) fresh: bool,
     pub(super) total: usize,
     pub(super) index: usize,
-    resolved: bool,
+    pub(super) resolved: bool,
     pub(super) dispatched: bool,
-    triggered: bool,
+    pub(super) triggered: bool,
     pub(super) in_trigger: bool,
     pub(super) root: Option<StepId>,
     pub(super) image: Configuration,
@@ -95,23 +90,16 @@ pub(super) struct Work {
 /// One platform's way through the stages.
 pub(super) struct Planner<'a, 'r> {
     pub(super) request: &'a Request<'r>,
-    file: &'a Dockerfile,
+    pub(super) file: &'a Dockerfile,
     pub(super) platform: &'a Platform,
     pub(super) epoch: Option<i64>,
     pub(super) steps: &'a mut Steps,
-    images: &'a mut Images,
+    pub(super) images: &'a mut Images,
     pub(super) lexer: Lexer,
     /// The predefined arguments, and those before the first stage.
     pub(super) globals: Variables,
     pub(super) works: Vec<Work>,
     scratch: Option<StepId>,
-}
-
-/// Parses a base as `FROM` names it.
-pub(super) fn normal_base(text: &str) -> Result<Reference, String> {
-    Reference::parse(text)
-        .map(Reference::with_default_tag)
-        .map_err(|why| format!("failed to parse stage name {text:?}: {why}"))
 }
 
 impl<'a, 'r> Planner<'a, 'r> {
@@ -283,355 +271,6 @@ impl<'a, 'r> Planner<'a, 'r> {
         Ok(())
     }
 
-    /// Returns the last stage so far of this name.
-    fn stage_named(&self, name: &str) -> Option<usize> {
-        self.works.iter().rposition(|work| !work.alias.is_empty() && work.alias.eq_ignore_ascii_case(name))
-    }
-
-    /// Returns what `--build-context` puts in the place of a stage or an image.
-    fn named(&self, name: &str, platform: Option<&Platform>) -> Option<Named> {
-        if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
-            return None;
-        }
-        let familiar = Reference::parse(name).ok()?.with_default_tag().familiar();
-        let familiar = familiar.strip_suffix(":latest").unwrap_or(&familiar);
-        let specific = format!("{familiar}::{}", platform.unwrap_or(self.platform));
-        self.request.contexts.get(&specific).or_else(|| self.request.contexts.get(familiar)).cloned()
-    }
-
-    fn target(&self) -> Result<usize, Fault> {
-        let Some(name) = self.request.target else { return Ok(self.works.len() - 1) };
-        self.stage_named(name).ok_or_else(|| {
-            let guess = suggestion(name, self.works.iter().map(|work| work.label.as_str()), true);
-            Fault::new(format!("target stage {name:?} could not be found{guess}"))
-        })
-    }
-
-    /// Finds the stages that instructions take files from.
-    fn link(&mut self) -> Result<(), Fault> {
-        for at in 0..self.works.len() {
-            for number in 0..self.works[at].commands.len() {
-                let instruction = self.works[at].commands[number].instruction.clone();
-                let sources = self.sources(&instruction)?;
-                let needs = sources.iter().flatten().map(|source| (*source, instruction.lines));
-                self.works[at].needs.extend(needs.collect::<Vec<_>>());
-                self.works[at].commands[number].sources = sources;
-            }
-        }
-        self.refuse_circles()?;
-        if let [only] = self.works.as_mut_slice() {
-            only.label.clear();
-        }
-        Ok(())
-    }
-
-    fn sources(&mut self, instruction: &Instruction) -> Result<Vec<Option<usize>>, Fault> {
-        match &instruction.kind {
-            Kind::Copy(copy) if !copy.from.is_empty() => {
-                let fault = |message: String| Fault::new(message).at(instruction.lines).about(&copy.from);
-                let expanded = self.lexer.expand(&copy.from, &|_| None).map_err(fault)?.text;
-                if expanded != copy.from {
-                    return Err(fault(
-                        "variable expansion is not supported for --from, define a new stage with FROM using ARG \
-                         from global scope as a workaround"
-                            .to_owned(),
-                    ));
-                }
-                let source = match copy.from.parse::<i64>() {
-                    Ok(index) => {
-                        match usize::try_from(index).ok().filter(|index| *index < self.works.len()) {
-                            Some(index) => index,
-                            None => return Err(fault(format!("invalid stage index {index}"))),
-                        }
-                    }
-                    Err(_) => self.stage_or_image(&copy.from, instruction.lines),
-                };
-                Ok(vec![Some(source)])
-            }
-            Kind::Run(run) => Ok(run
-                .mounts
-                .iter()
-                .map(|mount| mount_origin(mount).map(|from| self.stage_or_image(&from, instruction.lines)))
-                .collect()),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn stage_or_image(&mut self, name: &str, lines: Lines) -> usize {
-        if let Some(stage) = self.stage_named(name) {
-            return stage;
-        }
-        let same = |work: &Work| work.unregistered && work.origin == name;
-        if let Some(known) = self.works.iter().position(same) {
-            return known;
-        }
-        let image =
-            Work { origin: name.to_owned(), lines: Some(lines), unregistered: true, ..Work::default() };
-        self.works.push(image);
-        self.works.len() - 1
-    }
-
-    fn refuse_circles(&self) -> Result<(), Fault> {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Mark {
-            New,
-            Open,
-            Done,
-        }
-        let mut marks = vec![Mark::New; self.works.len()];
-        for start in 0..self.works.len() {
-            // Each entry: a stage, and how many of its needs were followed.
-            let mut path = if marks[start] == Mark::New { vec![(start, 0)] } else { Vec::new() };
-            while let Some((at, next)) = path.last_mut() {
-                marks[*at] = Mark::Open;
-                let Some(&(need, lines)) = self.works[*at].needs.get(*next) else {
-                    marks[*at] = Mark::Done;
-                    path.pop();
-                    continue;
-                };
-                *next += 1;
-                match marks[need] {
-                    Mark::Open => {
-                        let label = &self.works[path[0].0].label;
-                        let message = format!("circular dependency detected on stage: {label}");
-                        return Err(Fault::new(message).at(lines));
-                    }
-                    Mark::New => path.push((need, 0)),
-                    Mark::Done => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells of each stage whether `target` needs it.
-    fn reachable(&self, target: usize) -> Vec<bool> {
-        let mut found = vec![false; self.works.len()];
-        let mut open = vec![target];
-        while let Some(at) = open.pop() {
-            if !std::mem::replace(&mut found[at], true) {
-                open.extend(self.works[at].base);
-                open.extend(self.works[at].needs.iter().map(|(need, _)| *need));
-            }
-        }
-        found
-    }
-
-    /// Resolves the images that the target needs, and what their `ONBUILD`s need in turn.
-    fn resolve(&mut self, target: usize) -> Result<Vec<bool>, Fault> {
-        loop {
-            let reachable = self.reachable(target);
-            let wanted: Vec<usize> = (0..self.works.len())
-                .filter(|at| {
-                    let work = &self.works[*at];
-                    let needed = reachable[*at] || self.request.all_stages;
-                    needed && work.base.is_none() && !work.dispatched && !work.resolved
-                })
-                .collect();
-            self.fetch(&wanted);
-            for at in wanted {
-                self.works[at].resolved = true;
-                self.begin(at).map_err(|fault| match self.works[at].lines {
-                    Some(lines) => fault.at(lines),
-                    None => fault,
-                })?;
-                if self.works[at].unregistered {
-                    self.works[at].dispatched = true;
-                }
-            }
-            let mut more = false;
-            for (at, needed) in reachable.into_iter().enumerate() {
-                if needed && !self.works[at].triggered {
-                    self.works[at].triggered = true;
-                    more |= self.triggers(at)?;
-                }
-            }
-            if !more {
-                return Ok(self.reachable(target));
-            }
-        }
-    }
-
-    /// Puts the instructions that the base keeps for this build in front; tells whether they need more stages.
-    fn triggers(&mut self, at: usize) -> Result<bool, Fault> {
-        let triggers: Vec<String> = match self.works[at].base {
-            Some(base) => {
-                let kinds = self.works[base].commands.iter().map(|command| &command.instruction.kind);
-                kinds
-                    .filter_map(|kind| if let Kind::OnBuild(text) = kind { Some(text.clone()) } else { None })
-                    .collect()
-            }
-            None if self.works[at].unregistered => Vec::new(),
-            None => std::mem::take(&mut self.works[at].image.config.on_build),
-        };
-        let lines = self.works[at].lines.unwrap_or((1, 1));
-        let mut commands = Vec::new();
-        for trigger in &triggers {
-            let instruction = Dockerfile::trigger(trigger, lines, self.request.lint)
-                .map_err(|fault| Fault { places: vec![lines], ..fault })?;
-            let sources = self.sources(&instruction)?;
-            commands.push(Command { instruction, sources, trigger: true });
-        }
-        let needs: Vec<_> =
-            commands.iter().flat_map(|c| c.sources.iter().flatten()).map(|s| (*s, lines)).collect();
-        let more = !needs.is_empty();
-        let work = &mut self.works[at];
-        work.needs.extend(needs);
-        work.total += commands.len();
-        work.commands.splice(0..0, commands);
-        Ok(more)
-    }
-
-    fn image_of(&self, at: usize) -> Option<(Reference, Platform)> {
-        let work = &self.works[at];
-        let platform = work.platform.clone().unwrap_or_else(|| self.platform.clone());
-        let named = work.named.clone().or_else(|| self.named(&work.origin, Some(&platform)));
-        match named {
-            Some(Named::Image(reference)) => Some((reference, platform)),
-            Some(_) => None,
-            None if work.origin == "scratch" => None,
-            None => Some((normal_base(&work.origin).ok()?, platform)),
-        }
-    }
-
-    /// Has the images of `wanted` resolved, side by side.
-    fn fetch(&mut self, wanted: &[usize]) {
-        let mut missing: Vec<(Reference, Platform)> = Vec::new();
-        for at in wanted {
-            if let Some(image) = self.image_of(*at) {
-                let key = (image.0.to_string(), image.1.to_string());
-                if !self.images.contains_key(&key) && !missing.contains(&image) {
-                    missing.push(image);
-                }
-            }
-        }
-        let resolve = self.request.resolve;
-        let found: Vec<_> = match missing.as_slice() {
-            [(reference, platform)] => vec![resolve(reference, platform)],
-            several => std::thread::scope(|scope| {
-                let threads: Vec<_> = several
-                    .iter()
-                    .map(|(reference, platform)| scope.spawn(|| resolve(reference, platform)))
-                    .collect();
-                let joined = threads.into_iter().map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| Err(anyhow::anyhow!("resolve the image: the thread panicked")))
-                });
-                joined.collect()
-            }),
-        };
-        for ((reference, platform), found) in missing.into_iter().zip(found) {
-            let found = found.map_err(|why| format!("{why:#}"));
-            self.images.insert((reference.to_string(), platform.to_string()), found);
-        }
-    }
-
-    /// Puts a stage in the state that its image or context gives it.
-    fn begin(&mut self, at: usize) -> Result<(), Fault> {
-        let origin = self.works[at].origin.clone();
-        let platform = self.works[at].platform.clone().unwrap_or_else(|| self.platform.clone());
-        let whole = self.works[at].named.clone();
-        let named = whole.clone().or_else(|| self.named(&origin, Some(&platform)));
-        if whole.is_some() {
-            self.works[at].dispatched = true;
-        }
-        match named {
-            Some(Named::Source(source)) => {
-                let name = format!("[context {origin}] load from client");
-                let lines = self.works[at].lines;
-                let step = self.steps.source(name, lines, &platform, source);
-                self.works[at].root = Some(step);
-                self.works[at].image = empty_image(&platform);
-            }
-            Some(Named::Scratch) => self.works[at].image = empty_image(&platform),
-            Some(Named::Resolved(resolved)) => self.begin_with(at, &platform, *resolved, &origin),
-            None if origin == "scratch" => {
-                self.works[at].image = empty_image(self.platform);
-                self.works[at].platform = Some(self.platform.clone());
-                return Ok(());
-            }
-            Some(Named::Image(_)) | None => {
-                let reference = match named {
-                    Some(Named::Image(reference)) => reference,
-                    _ => normal_base(&origin).map_err(|why| Fault::new(why).about(&origin))?,
-                };
-                let key = (reference.to_string(), platform.to_string());
-                match self.images.get(&key).cloned() {
-                    Some(Ok(resolved)) => self.begin_with(at, &platform, resolved, &origin),
-                    Some(Err(why)) => {
-                        let labels = self.works.iter().map(|work| work.label.as_str());
-                        let guess = suggestion(&origin, labels.chain(COMMON.iter().copied()), true);
-                        let message = format!(
-                            "{origin}: failed to resolve source metadata for {reference}: {why}{guess}"
-                        );
-                        return Err(Fault::new(message).about(&origin));
-                    }
-                    None => return Err(Fault::new(format!("{origin}: the image was not resolved"))),
-                }
-            }
-        }
-        self.works[at].platform = Some(platform);
-        Ok(())
-    }
-
-    fn begin_with(&mut self, at: usize, platform: &Platform, resolved: Resolved, origin: &str) {
-        let Resolved { base, mut config, manifest } = resolved;
-        let actual = config.platform();
-        if (&actual.os, &actual.architecture) != (&platform.os, &platform.architecture) {
-            let (lines, comments) = (self.works[at].lines.unwrap_or((1, 1)), self.works[at].comments.clone());
-            self.request.lint.note(rule::INVALID_BASE_IMAGE_PLATFORM, lines, &comments, || {
-                let (actual, wanted) = (actual.to_string(), platform.to_string());
-                format!(
-                    "Base image {origin} was pulled with platform {actual:?}, expected {wanted:?} for current build"
-                )
-            });
-        }
-        config.created = None;
-        if !base.layers.is_empty() {
-            let digest = match (&manifest, base.reference.digest()) {
-                (Some(digest), None) => format!("@{digest}"),
-                _ => String::new(),
-            };
-            let text = format!("FROM {}{digest}", base.reference);
-            let name = self.name(at, &text, platform);
-            let same = self.steps.list.iter().position(|step| {
-                step.platform == *platform
-                    && matches!(&step.action, Action::Image(known) if known.id == base.id && known.reference == base.reference)
-            });
-            let root = same.map_or_else(
-                || {
-                    self.steps.push(Step {
-                        name,
-                        lines: self.works[at].lines,
-                        platform: platform.clone(),
-                        fresh: false,
-                        action: Action::Image(base),
-                    })
-                },
-                StepId,
-            );
-            self.works[at].root = Some(root);
-        }
-        self.works[at].image = config;
-    }
-
-    /// Takes the state over in which the base was left.
-    fn inherit(&mut self, at: usize) {
-        let Some(base) = self.works[at].base else { return };
-        let below = &self.works[base];
-        let mut image = below.image.clone();
-        image.config.on_build.clear();
-        let (root, platform, declared, workdir_set) =
-            (below.root, below.platform.clone(), below.declared.clone(), below.workdir_set);
-        let work = &mut self.works[at];
-        work.image = image;
-        work.root = root;
-        work.platform = platform;
-        work.declared.extend(declared);
-        work.workdir_set = workdir_set;
-    }
-
     fn dispatch_stage(&mut self, at: usize) -> Result<(), Fault> {
         self.inherit(at);
         let work = &mut self.works[at];
@@ -687,19 +326,4 @@ pub(super) fn absolute(directory: &str, path: &str) -> String {
     }
     let directory = if directory.starts_with('/') { directory.to_owned() } else { format!("/{directory}") };
     crate::build::ignore::clean(&format!("{directory}/{path}"))
-}
-
-/// Returns the configuration of an image of nothing.
-fn empty_image(platform: &Platform) -> Configuration {
-    Configuration {
-        os: platform.os.clone(),
-        architecture: platform.architecture.clone(),
-        variant: platform.variant.clone(),
-        config: Defaults {
-            working_dir: "/".to_owned(),
-            env: vec![format!("PATH={DEFAULT_PATH}")],
-            ..Defaults::default()
-        },
-        ..Configuration::default()
-    }
 }

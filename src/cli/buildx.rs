@@ -91,6 +91,11 @@ pub(super) const INSPECT: Spec = Spec {
     },
 };
 
+/// Makes sure that there is a builder of this name.
+pub(super) fn check_builder(name: &str, session: &Session) -> Result<()> {
+    if name.is_empty() { Ok(()) } else { Builders::of(session)?.check(name) }
+}
+
 /// `buildx rm`
 pub(super) const RM: Spec = Spec {
     paths: &["buildx rm"],

@@ -9,6 +9,7 @@ use std::io::Read;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::attestation;
 use super::config::{Configuration, History, RootFs};
 use super::import::{CONFIG, LAYER, MANIFEST};
 use super::intake::{Expected, Intake, Keep, Mapping};
@@ -43,6 +44,30 @@ pub struct NewImage {
     pub squash: bool,
     /// The latest time that their files may have, in seconds since 1970.
     pub not_after: Option<i64>,
+    /// What its manifest says besides.
+    pub annotations: BTreeMap<String, String>,
+    /// What is said of how it was made. An image of which something is said stands in an index with it.
+    pub attestations: Vec<Attestation>,
+}
+
+/// What is said of how an image was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attestation {
+    /// The address of the form of what is said.
+    pub kind: String,
+    /// What is said.
+    pub predicate: Value,
+}
+
+/// How manifests and indexes are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether they are of Docker's kind, and not OCI's.
+    pub docker_types: bool,
+    /// What an index says besides.
+    pub index: BTreeMap<String, String>,
+    /// What an index says of each image besides.
+    pub descriptor: BTreeMap<String, String>,
 }
 
 /// Images that were made.
@@ -63,11 +88,13 @@ pub fn make(
     mapping: &Mapping,
     images: &[NewImage],
     names: &[Reference],
-    docker_types: bool,
+    style: &Style,
 ) -> Result<MadeImages> {
+    let docker_types = style.docker_types;
     let mut documents = Vec::new();
     let mut made = MadeImages::default();
     let mut listed = Vec::new();
+    let mut attested = Vec::new();
     let mut intake = None;
     for image in images {
         let image = if image.squash || image.not_after.is_some() {
@@ -80,24 +107,37 @@ pub fn make(
             image
         };
         let (record, papers) = describe(store, image, docker_types)?;
+        let platform_text = image.config.platform().to_string();
         let mut platform = json!({ "architecture": image.config.architecture, "os": image.config.os });
         if !image.config.variant.is_empty() {
             platform["variant"] = json!(image.config.variant);
         }
-        listed.push(json!({
+        let mut entry = json!({
             "mediaType": record.media_type, "digest": record.manifest, "size": record.size, "platform": platform,
-        }));
+        });
+        if !style.descriptor.is_empty() {
+            entry["annotations"] = json!(style.descriptor);
+        }
+        listed.push(entry);
         documents.extend(papers);
+        if !image.attestations.is_empty() {
+            let (entry, papers) =
+                attestation::write(&record.manifest, &platform_text, names, &image.attestations)?;
+            attested.push(entry);
+            documents.extend(papers);
+        }
         made.images.push(record);
     }
     let Some(first) = made.images.first().cloned() else { return Ok(made) };
     let mut target = first.manifest;
-    if images.len() > 1 {
+    if images.len() > 1 || !attested.is_empty() {
         let media_type = if docker_types { DOCKER_INDEX } else { INDEX };
-        let bytes = serde_json::to_vec(&json!({
-            "schemaVersion": 2, "mediaType": media_type, "manifests": listed,
-        }))
-        .context("serialise the index")?;
+        listed.extend(attested);
+        let mut index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": listed });
+        if !style.index.is_empty() {
+            index["annotations"] = json!(style.index);
+        }
+        let bytes = serde_json::to_vec(&index).context("serialise the index")?;
         target = Digest::of(&bytes);
         made.index = Some((target, bytes.len() as u64));
         documents.push(bytes);
@@ -226,13 +266,16 @@ fn describe(store: &Store, image: &NewImage, docker_types: bool) -> Result<(Imag
     }
     let (media_type, config_type) =
         if docker_types { (DOCKER_MANIFEST, DOCKER_CONFIG) } else { (MANIFEST, CONFIG) };
-    let manifest = serde_json::to_vec(&json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": media_type,
         "config": { "mediaType": config_type, "digest": id, "size": config.len() },
         "layers": layers,
-    }))
-    .context("serialise the image's manifest")?;
+    });
+    if !image.annotations.is_empty() {
+        manifest["annotations"] = json!(image.annotations);
+    }
+    let manifest = serde_json::to_vec(&manifest).context("serialise the image's manifest")?;
     let record = ImageRecord {
         id,
         manifest: Digest::of(&manifest),
@@ -293,12 +336,20 @@ mod tests {
             first_new: 1,
             squash: false,
             not_after: None,
+            annotations: BTreeMap::new(),
+            attestations: Vec::new(),
         };
+        let style = |docker_types| Style { docker_types, ..Style::default() };
         let name = Reference::parse("made").unwrap().with_default_tag();
         for docker in [true, false, false] {
-            let made =
-                make(&store, &mapping, std::slice::from_ref(&new), std::slice::from_ref(&name), docker)
-                    .unwrap();
+            let made = make(
+                &store,
+                &mapping,
+                std::slice::from_ref(&new),
+                std::slice::from_ref(&name),
+                &style(docker),
+            )
+            .unwrap();
             let image = open(&store, &resolve(&store, "made").unwrap().id).unwrap();
             assert_eq!(made.images, std::slice::from_ref(&image.record));
             assert_eq!(image.config.rootfs.diff_ids, new.layers);
@@ -310,10 +361,31 @@ mod tests {
         }
         sweep(&store).unwrap();
         assert!(store.layers(&mapping.key).has(&layer));
-        let made = make(&store, &mapping, &[new.clone(), new.clone()], &[name], false).unwrap();
+        let names = [name];
+        let made = make(&store, &mapping, &[new.clone(), new.clone()], &names, &style(false)).unwrap();
         assert!(store.blob_size(&made.index.unwrap().0).is_some());
-        let lacking = NewImage { sizes: BTreeMap::new(), ..new };
-        assert!(make(&store, &mapping, &[lacking], &[], false).is_err());
+        let lacking = NewImage { sizes: BTreeMap::new(), ..new.clone() };
+        assert!(make(&store, &mapping, &[lacking], &[], &style(false)).is_err());
+        let said = Attestation { kind: "https://x/y".to_owned(), predicate: json!({ "a": 1 }) };
+        let annotations = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        let new = NewImage { annotations: annotations.clone(), attestations: vec![said], ..new };
+        let made =
+            make(&store, &mapping, &[new], &names, &Style { index: annotations, ..style(false) }).unwrap();
+        let read = |digest: &Digest| -> Value {
+            serde_json::from_slice(&store.read_document(digest).unwrap()).unwrap()
+        };
+        let index = read(&made.index.unwrap().0);
+        assert_eq!(index["annotations"]["k"], "v");
+        assert_eq!(read(&made.images[0].manifest)["annotations"]["k"], "v");
+        sweep(&store).unwrap();
+        let entry = &index["manifests"][1];
+        assert_eq!(entry["annotations"]["vnd.docker.reference.digest"], made.images[0].manifest.to_string());
+        let manifest = read(&entry["digest"].as_str().unwrap().parse().unwrap());
+        let statement = read(&manifest["layers"][0]["digest"].as_str().unwrap().parse().unwrap());
+        assert_eq!(statement["subject"][0]["digest"]["sha256"], made.images[0].manifest.hex());
+        assert!(
+            statement["subject"][0]["name"].as_str().unwrap().starts_with("pkg:docker/made@latest?platform=")
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// How deep indexes may lie in each other, the manifest counted.
 pub(super) const INDEX_DEPTH: usize = 4;
 /// The most layers an image can have: as many as overlayfs mounts.
-pub(super) const LAYER_LIMIT: usize = 500;
+pub const LAYER_LIMIT: usize = 500;
 
 /// A pointer to content (OCI image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

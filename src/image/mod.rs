@@ -7,6 +7,7 @@
 //! Unpacking sets owners and makes whiteouts, so it runs in a process that is root in the ancestor user
 //! namespace; the command enters it before it starts a thread. Looking at images needs no namespace.
 
+mod attestation;
 mod certificates;
 mod change;
 mod check;
@@ -53,6 +54,7 @@ pub mod view;
 
 use anyhow::{Context, Result};
 
+pub use attestation::purl;
 pub use certificates::certificates;
 pub use change::change;
 pub use check::{Check, Connect, Finding, Meter, Outcome, Report, Stand, check};
@@ -67,7 +69,8 @@ pub use layers::{ensure_layers, unpacked};
 pub use list::{Row, Summary, familiar, history, inspect, list, list_all, size};
 pub use load::{Input, Loaded, load};
 pub use login::{Keeper, forget, keeper, remember};
-pub use make::{MadeImages, NewImage, adopt, make};
+pub use make::{Attestation, MadeImages, NewImage, Style, adopt, make};
+pub use manifest::LAYER_LIMIT;
 pub use progress::{LayerProgress, Progress, Quiet};
 pub use pull::{PullStatus, Pulled, pull};
 pub use push::{PushProgress, PushStep, Pushed, push, tags};

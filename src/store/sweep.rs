@@ -3,7 +3,7 @@
 //! Runs under the exclusive `gc` lock, so that no pin can appear meanwhile. Layers and staging hold files of
 //! mapped owners: the caller has entered the ancestor user namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,10 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
         keep_image(store, &mut keep, &image);
     }
     // The index that a name was pulled by is part of no image, and a push of the name wants it.
-    keep.blobs.extend(store.refs()?.into_iter().map(|(_, record)| record.target));
+    let targets: BTreeSet<Digest> = store.refs()?.into_iter().map(|(_, record)| record.target).collect();
+    for target in targets {
+        keep_index(store, &mut keep, &target);
+    }
     keep.layers.extend(store.cache_records()?.into_iter().map(|(_, record)| record.layer));
     for dir in entries(&store.containers())? {
         keep_pin(store, &mut keep, &dir)?;
@@ -151,6 +154,27 @@ fn keep_image(store: &Store, keep: &mut Pin, record: &super::ImageRecord) {
     keep.blobs.extend(
         manifest.layers().iter().filter_map(|layer| layer.digest().to_string().parse::<Digest>().ok()),
     );
+}
+
+/// Keeps what a name means, if that is an index, and what it says of how its images were made.
+fn keep_index(store: &Store, keep: &mut Pin, target: &Digest) {
+    // It may be a manifest, which is an image's; one that cannot be read keeps nothing more.
+    keep.blobs.insert(*target);
+    let Ok(bytes) = store.read_document(target) else { return };
+    let Ok(index) = serde_json::from_slice::<image::ImageIndex>(&bytes) else { return };
+    for entry in index.manifests() {
+        let annotations = entry.annotations().as_ref();
+        let kind = annotations.and_then(|all| all.get("vnd.docker.reference.type")).map(String::as_str);
+        let Ok(digest) = entry.digest().to_string().parse::<Digest>() else { continue };
+        if kind != Some("attestation-manifest") {
+            continue;
+        }
+        keep.blobs.insert(digest);
+        let Ok(bytes) = store.read_document(&digest) else { continue };
+        let Ok(manifest) = serde_json::from_slice::<image::ImageManifest>(&bytes) else { continue };
+        let blobs = manifest.layers().iter().chain([manifest.config()]);
+        keep.blobs.extend(blobs.filter_map(|blob| blob.digest().to_string().parse::<Digest>().ok()));
+    }
 }
 
 fn keep_pin(store: &Store, keep: &mut Pin, dir: &Path) -> Result<()> {

@@ -131,7 +131,7 @@ pub fn similar<'a>(
 ) -> Option<String> {
     let wanted = if case_sensitive { word.to_owned() } else { word.to_lowercase() };
     let mut best: Option<(usize, String)> = None;
-    for candidate in known {
+    for candidate in known.into_iter().filter(|candidate| !candidate.is_empty()) {
         let folded = if case_sensitive { candidate.to_owned() } else { candidate.to_lowercase() };
         if folded == wanted {
             return None;

@@ -1,6 +1,6 @@
 //! What becomes of the results of a build: images of the store, directories, archives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
@@ -15,8 +15,8 @@ use super::types::{Built, BuiltImage, Exports, Output};
 use crate::build::event::EventKind;
 use crate::build::graph::{Action, StepId, Target};
 use crate::image::{
-    self, Configuration, History, Landing, MadeImages, NewImage, Ownership, choose_made_to_save, land, pack,
-    pump,
+    self, Configuration, History, Landing, MadeImages, NewImage, Ownership, Style, choose_made_to_save, land,
+    pack, pump,
 };
 use crate::oci::{Digest, Reference};
 
@@ -91,6 +91,38 @@ fn perform(build: &Build<'_>, exports: &Exports, step: StepId) -> Result<Built> 
         build.store.rebuild_index()?;
     }
     Ok(built)
+}
+
+/// Caches results elsewhere: in directories, and as images.
+pub(super) fn caches(build: &Build<'_>, exports: &Exports) -> Result<()> {
+    if exports.cache_to.is_empty() && exports.cache_images_to.is_empty() {
+        return Ok(());
+    }
+    let mut of_images = BTreeSet::new();
+    for target in &build.graph.targets {
+        of_images.extend(build.layers(target.root)?);
+    }
+    let used = build.facts().used.clone();
+    let records = |all: bool| {
+        let mut records = used.clone();
+        records.retain(|_, record| all || of_images.contains(&record.layer));
+        records
+    };
+    for (directory, all) in &exports.cache_to {
+        foreign::write(build.store, &build.mapping, &records(*all), directory)?;
+    }
+    for cache in &exports.cache_images_to {
+        let image = foreign::image(&records(cache.all))?;
+        image::make(
+            build.store,
+            &build.mapping,
+            &[image],
+            std::slice::from_ref(&cache.name),
+            &Style::default(),
+        )
+        .with_context(|| format!("make the cache {}", cache.name.familiar()))?;
+    }
+    Ok(())
 }
 
 /// Returns the trees of what a target shows, the topmost first.
@@ -178,9 +210,11 @@ fn images(build: &Build<'_>, exports: &Exports, names: &[Reference]) -> Result<M
             first_new: below,
             squash: exports.squash,
             not_after: exports.epoch.filter(|_| exports.rewrite_timestamp),
+            annotations: exports.annotations.clone(),
+            attestations: exports.attestations.clone(),
         });
     }
-    image::make(build.store, &build.mapping, &images, names, exports.docker_types)
+    image::make(build.store, &build.mapping, &images, names, &exports.style)
 }
 
 /// Finds the image that a step was built upon, and the number of its layers.

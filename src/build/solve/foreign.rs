@@ -1,5 +1,6 @@
 //! Results of steps that are not in the cache of this store: in a directory that another build has filled
-//! (`--cache-to type=local`), or told of in the configuration of an image (`type=inline`).
+//! (`--cache-to type=local`), or told of in the configuration of an image (`type=inline`), which
+//! may be there for nothing else (`type=registry`).
 //!
 //! ```text
 //! <directory>/cache.json            keys and records
@@ -17,8 +18,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::image::{self, Mapping, pack};
-use crate::oci::Digest;
+use crate::image::{self, Configuration, Mapping, NewImage, pack};
+use crate::oci::{Digest, Platform};
 use crate::store::{CacheRecord, Store, read_json};
 
 /// The key of an image's configuration that tells keys and records.
@@ -89,6 +90,33 @@ pub(super) fn inline(records: &BTreeMap<Digest, CacheRecord>, layers: &[Digest])
     let mut lines = lines(records);
     lines.retain(|line| layers.contains(&line.record.layer));
     serde_json::to_value(lines).context("tell the cache in the image's configuration")
+}
+
+/// Returns an image of all results, which is nothing but a cache.
+pub(super) fn image(records: &BTreeMap<Digest, CacheRecord>) -> Result<NewImage> {
+    let sizes: BTreeMap<Digest, u64> =
+        records.values().map(|record| (record.layer, record.archive)).take(image::LAYER_LIMIT).collect();
+    let layers: Vec<Digest> = sizes.keys().copied().collect();
+    let host = Platform::host();
+    let config = Configuration {
+        created: Some("1970-01-01T00:00:00Z".to_owned()),
+        architecture: host.architecture,
+        os: host.os,
+        variant: host.variant,
+        ..Configuration::default()
+    };
+    Ok(NewImage {
+        config,
+        more: BTreeMap::from([(INLINE.to_owned(), inline(records, &layers)?)]),
+        base: None,
+        layers,
+        sizes,
+        first_new: 0,
+        squash: false,
+        not_after: None,
+        annotations: BTreeMap::new(),
+        attestations: Vec::new(),
+    })
 }
 
 /// Writes results into a directory.

@@ -38,7 +38,7 @@ mod worker;
 
 pub(super) use contents::measure;
 pub use step::{ROLE, main};
-pub use types::{Built, BuiltImage, Context, Exports, Inputs, Output, Ulimit};
+pub use types::{Built, BuiltImage, CacheImage, Context, Exports, Inputs, Output, Ulimit};
 pub use worker::Stopped;
 
 use anyhow::Result;
@@ -76,9 +76,7 @@ pub fn solve(
     build.perform()?;
     let built = export::export(&build, exports)?;
     build.settle()?;
-    for directory in &exports.cache_to {
-        foreign::write(store, &build.mapping, &build.facts().used, directory)?;
-    }
+    export::caches(&build, exports)?;
     drop(build);
     if let Some(keep) = inputs.keep {
         // The build is done, whatever becomes of old things.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::image::Format;
+use crate::image::{Attestation, Format, Style};
 use crate::oci::{Digest, Platform, Reference};
 
 /// What a build has from outside the graph.
@@ -59,22 +59,37 @@ pub struct Exports {
     pub names: Vec<Reference>,
     /// Where else results go.
     pub outputs: Vec<Output>,
-    /// Whether manifests are of Docker's kind, and not OCI's.
-    pub docker_types: bool,
+    /// How manifests are written.
+    pub style: Style,
+    /// What the manifests of images say besides.
+    pub annotations: BTreeMap<String, String>,
+    /// What is said of how the images were made.
+    pub attestations: Vec<Attestation>,
     /// Whether what was added to the base becomes one layer.
     pub squash: bool,
     /// The time that is written instead of the present, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
     /// Whether files in new layers are not younger than `epoch` (`rewrite-timestamp`).
     pub rewrite_timestamp: bool,
-    /// Where the results are cached besides: directories (`type=local`).
-    pub cache_to: Vec<PathBuf>,
+    /// Where the results are cached besides: directories (`type=local`), and whether those of all steps.
+    pub cache_to: Vec<(PathBuf, bool)>,
+    /// Images of the store that are made to be caches elsewhere (`type=registry`).
+    pub cache_images_to: Vec<CacheImage>,
     /// Where results come from besides: directories that were filled so.
     pub cache_from: Vec<PathBuf>,
     /// Images of the store that may say what they were made from.
     pub cache_images: Vec<Digest>,
     /// Whether the image says what it was made from, so that it is itself a cache (`type=inline`).
     pub inline_cache: bool,
+}
+
+/// An image whose layers are results, and which says by what keys they are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheImage {
+    /// Its name.
+    pub name: Reference,
+    /// Whether it has the results of all steps (`mode=max`), and not only those that images are made of.
+    pub all: bool,
 }
 
 /// One more place for results.

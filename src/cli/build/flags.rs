@@ -11,6 +11,12 @@ pub(in crate::cli) struct BuildArgs {
     /// Add a custom host-to-IP mapping (format: "host:ip")
     #[arg(long, value_name = "strings", value_delimiter = ',', value_parser = parse_extra_host)]
     pub(super) add_host: Vec<String>,
+    /// Add annotation to the image (format: "[manifest|index:]key=value")
+    #[arg(long, value_name = "stringArray")]
+    pub(super) annotation: Vec<String>,
+    /// Attestation parameters (format: "type=provenance")
+    #[arg(long, value_name = "stringArray")]
+    pub(super) attest: Vec<String>,
     /// Allow extra privileged entitlement (e.g., "network.host", "security.insecure")
     #[arg(long, value_name = "stringArray")]
     pub(super) allow: Vec<String>,
@@ -86,7 +92,7 @@ pub(in crate::cli) struct BuildArgs {
     /// Squash newly built layers into a single new layer
     #[arg(long)]
     pub(super) squash: bool,
-    /// SSH agent socket to expose to the build (format: "default|<id>[=<socket>]")
+    /// SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>|<key>[,<key>]]")
     #[arg(long, value_name = "stringArray")]
     pub(super) ssh: Vec<String>,
     /// Image identifier (format: "[registry/]repository[:tag]")
@@ -98,9 +104,12 @@ pub(in crate::cli) struct BuildArgs {
     /// Ulimit options
     #[arg(long, value_name = "ulimit", value_parser = parse_ulimit)]
     pub(super) ulimit: Vec<Ulimit>,
-    /// Nothing: no attestations are made
+    /// Shorthand for "--attest=type=provenance"
+    #[arg(long, value_name = "string")]
+    pub(super) provenance: Option<String>,
+    /// Nothing: commands of a build are in the group of the build
     #[arg(long, hide = true, value_name = "string")]
-    provenance: Option<String>,
+    cgroup_parent: Option<String>,
     /// Nothing: layers are stored unpacked
     #[arg(long, hide = true)]
     compress: bool,
@@ -109,6 +118,7 @@ pub(in crate::cli) struct BuildArgs {
     force_rm: bool,
     /// Nothing: what a step runs in never outlives it
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", default_value = "true")]
+    #[arg(action = clap::ArgAction::Set)]
     rm: bool,
     /// Nothing, as with BuildKit
     #[arg(long, hide = true, value_name = "string")]
@@ -146,7 +156,8 @@ impl BuildArgs {
     /// Returns the flags that were given and limit nothing.
     pub(super) fn without_effect(&self) -> Vec<&'static str> {
         [
-            ("--provenance", !matches!(self.provenance.as_deref(), None | Some("false" | "0"))),
+            ("--cgroup-parent", self.cgroup_parent.as_deref().is_some_and(|path| !path.is_empty())),
+            ("--rm=false", !self.rm),
             ("--isolation", self.isolation.is_some()),
             ("--memory", self.memory.is_some()),
             ("--memory-swap", self.memory_swap.is_some()),

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::display::Display;
 use crate::build::graph::Base;
@@ -13,7 +14,7 @@ use crate::cli::pull::{Wanted, fetch, unpack};
 use crate::cli::session::Session;
 use crate::image;
 use crate::oci::{Digest, Platform, Reference};
-use crate::store::{MapKey, Store};
+use crate::store::{MapKey, RefRecord, Store};
 
 /// Finds images; used by several threads at once, so it keeps nothing that they could not share.
 pub(super) struct Images {
@@ -22,6 +23,36 @@ pub(super) struct Images {
     pull: bool,
     map: MapKey,
     display: Arc<Display>,
+}
+
+/// An image that says what it was made from.
+#[derive(Debug)]
+pub(super) struct Cache {
+    pub(super) name: Reference,
+    pub(super) id: Digest,
+    /// What the name meant here before.
+    pub(super) before: Option<RefRecord>,
+}
+
+impl Cache {
+    /// Lets the name mean again what it meant: an image that was fetched to be a cache is none of the user's.
+    pub(super) fn put_back(&self, store: &Store) -> Result<()> {
+        let name = image::name_of(&self.name);
+        let now = store.get_ref(&name)?;
+        if now == self.before {
+            return Ok(());
+        }
+        if now.is_some() {
+            image::remove(store, &self.name.to_string(), true, &[])?;
+        }
+        if let Some(before) = &self.before
+            && store.image(&before.id)?.is_some()
+        {
+            store.put_ref(&name, before)?;
+            store.rebuild_index()?;
+        }
+        Ok(())
+    }
 }
 
 impl Images {
@@ -90,14 +121,31 @@ impl Images {
     }
 
     /// Finds images that may say what they were made from; one that is nowhere to be had spares nothing.
-    pub(super) fn caches(&self, names: &[Reference]) -> Vec<Digest> {
-        let find = |name: &Reference| {
+    pub(super) fn caches(&self, names: &[(Reference, bool)]) -> Vec<Cache> {
+        let find = |(name, asks): &(Reference, bool)| {
             let step = self.display.begin(&format!("importing cache manifest from {name}"));
-            let found = self.find(name, &Platform::host());
+            let known = self.session().store().and_then(|store| store.get_ref(&image::name_of(name)));
+            let asking = Self {
+                config: self.config.clone(),
+                pull: *asks,
+                map: self.map.clone(),
+                display: self.display.clone(),
+            };
+            let mut found = asking.find(name, &Platform::host());
+            if found.is_err() && *asks && known.as_ref().is_ok_and(Option::is_some) {
+                found = self.find(name, &Platform::host());
+            }
             self.display.end(step, found.as_ref().err().map(|error| format!("{error:#}")));
-            found.ok().map(|found| found.base.id)
+            let (found, before) = (found.ok()?, known.ok()?);
+            Some(Cache { name: name.clone(), id: found.base.id, before })
         };
         names.iter().filter_map(find).collect()
+    }
+
+    /// Returns what a name means that will be a cache's for a while.
+    pub(super) fn before(&self, name: &Reference) -> Result<Cache> {
+        let before = self.session().store()?.get_ref(&image::name_of(name))?;
+        Ok(Cache { name: name.clone(), id: Digest::of(b""), before })
     }
 
     /// Finds an image by its id.
@@ -109,29 +157,100 @@ impl Images {
         self.of_store(store, &session, &reference, &record.id)
     }
 
-    /// Takes in the image of an OCI layout: `directory[:tag][@digest]`.
+    /// Takes in an image of an OCI layout: `directory[:tag][@digest]`.
     pub(super) fn layout(&self, text: &str) -> Result<Resolved> {
-        let path = text.split('@').next().unwrap_or(text);
-        let path = match path.rsplit_once(':') {
-            Some((path, tag)) if !tag.contains('/') => path,
-            _ => path,
-        };
+        let layout = Layout::parse(text);
+        let path = layout.path;
+        ensure!(Path::new(path).is_dir(), "load the OCI layout {path}: no such directory");
+        let manifest = layout.manifest().with_context(|| format!("load the OCI layout {path}"))?;
         let session = self.session();
         let store = session.store()?;
-        ensure!(Path::new(path).is_dir(), "load the OCI layout {path}: no such directory");
         // Another process takes it in: this one enters the namespace for that later, and once.
         let output = Command::new("/proc/self/exe")
-            .args(["load", "-i", path])
+            .args(["load", "-q", "-i", path])
             .output()
             .context("start the process that loads the layout")?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let Some(name) =
-            told.lines().next_back().and_then(|line| line.split_once(": ")).map(|(_, name)| name)
-        else {
+        let found = store.images()?.into_iter().find(|record| record.manifest == manifest);
+        let Some(record) = found else {
             anyhow::bail!("load the OCI layout {path}: {}", String::from_utf8_lossy(&output.stderr).trim());
         };
-        let record = image::resolve(store, name)?;
         let reference = Reference::parse("oci-layout").map(Reference::with_default_tag)?;
         self.of_store(store, &session, &reference, &record.id)
+    }
+}
+
+/// What names an image in an OCI layout.
+#[derive(Debug, PartialEq, Eq)]
+struct Layout<'a> {
+    path: &'a str,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+impl<'a> Layout<'a> {
+    fn parse(text: &'a str) -> Self {
+        let (text, digest) = match text.split_once('@') {
+            Some((text, digest)) => (text, Some(digest)),
+            None => (text, None),
+        };
+        match text.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => Self { path, tag: Some(tag), digest },
+            _ => Self { path: text, tag: None, digest },
+        }
+    }
+
+    /// Returns the digest of the manifest that is meant.
+    fn manifest(&self) -> Result<Digest> {
+        let index: Value = self.document("index.json")?;
+        let entries = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let tagged = |entry: &&Value, tag: &str| {
+            let annotations = &entry["annotations"];
+            let own = annotations["org.opencontainers.image.ref.name"].as_str();
+            let named = annotations["io.containerd.image.name"].as_str();
+            own == Some(tag)
+                || [own, named].into_iter().flatten().any(|name| name.ends_with(&format!(":{tag}")))
+        };
+        let named = |name: &str| entries.iter().find(|entry| tagged(entry, name));
+        let mut entry = match (self.digest, self.tag, entries) {
+            (Some(digest), ..) => entries.iter().find(|entry| entry["digest"] == digest),
+            (None, Some(tag), _) => named(tag).or_else(|| named(&format!("{tag}:latest"))),
+            (None, None, [only]) => Some(only),
+            (None, None, _) => named("latest"),
+        };
+        let lower: Value;
+        let wanted = self.digest.or(self.tag).unwrap_or("latest");
+        let lacks = || format!("{wanted} is not in the layout");
+        let is_index = |entry: &Value| entry["mediaType"].as_str().is_some_and(image::index::is_index);
+        if let Some(index) = entry.filter(|entry| is_index(entry)) {
+            let digest: Digest = index["digest"].as_str().unwrap_or_default().parse()?;
+            lower = self.document(&format!("blobs/sha256/{}", digest.hex()))?;
+            let host = Platform::host();
+            let runs = |entry: &&Value| {
+                let platform = serde_json::from_value::<Platform>(entry["platform"].clone());
+                platform.is_ok_and(|platform| host.runs(&platform))
+            };
+            entry = lower["manifests"].as_array().into_iter().flatten().find(runs);
+        }
+        let digest = entry.and_then(|entry| entry["digest"].as_str()).with_context(lacks)?;
+        digest.parse().with_context(|| format!("parse digest {digest:?}"))
+    }
+
+    fn document(&self, name: &str) -> Result<Value> {
+        let path = Path::new(self.path).join(name);
+        let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("parse {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_images_of_layouts() {
+        let layout = |path, tag, digest| Layout { path, tag, digest };
+        assert_eq!(Layout::parse("a/b"), layout("a/b", None, None));
+        assert_eq!(Layout::parse("a:1/b:2@sha256:3"), layout("a:1/b", Some("2"), Some("sha256:3")));
+        assert_eq!(Layout::parse("a:1/b@sha256:3"), layout("a:1/b", None, Some("sha256:3")));
     }
 }

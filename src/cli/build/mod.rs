@@ -4,6 +4,7 @@
 //! for which images are looked for and fetched ([`images`]). Only then does the process become root of the ancestor
 //! namespace and start threads. [`display`] shows what happens, [`outcome`] says what came of it.
 
+mod annotation;
 mod check;
 mod context;
 mod csv;
@@ -12,8 +13,10 @@ mod flags;
 mod images;
 mod outcome;
 mod output;
+mod provenance;
 mod request;
 mod secret;
+mod ssh;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -22,6 +25,8 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use clap::{Args as _, FromArgMatches};
+
+pub(super) use self::stop::on_signals;
 
 use self::context::Place;
 use self::display::Display;
@@ -41,37 +46,17 @@ use crate::build::lint::Lint;
 use crate::build::plan::{self, plan};
 use crate::build::solve::{Failure, Inputs, Stopped, solve};
 use crate::image::{self, Quiet};
-use crate::oci::Platform;
+use crate::oci::{Platform, Reference};
+use crate::registry::Client;
 
 /// Docker's flags that builds here lack.
 const ABSENT: &[Absent] = &[
-    Absent {
-        long: "annotation",
-        short: None,
-        takes_value: true,
-        harmless: &[],
-        reason: "annotations of manifests",
-    },
-    Absent {
-        long: "attest",
-        short: None,
-        takes_value: true,
-        harmless: &["type=provenance,disabled=true", "type=sbom,disabled=true"],
-        reason: "attestations",
-    },
     Absent {
         long: "sbom",
         short: None,
         takes_value: true,
         harmless: &["false", "0"],
-        reason: "attestations",
-    },
-    Absent {
-        long: "cgroup-parent",
-        short: None,
-        takes_value: true,
-        harmless: &[""],
-        reason: "control groups",
+        reason: "lists of what an image is made of, which take a scanner",
     },
     Absent { long: "policy", short: None, takes_value: true, harmless: &[], reason: "policies" },
 ];
@@ -87,6 +72,7 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
+    let started = SystemTime::now();
     let request = &Request::read(args, session)?;
     for flag in args.without_effect() {
         eprintln!("WARNING: {flag} has no effect on a build");
@@ -108,33 +94,54 @@ fn run(args: &BuildArgs, session: &Session) -> Result<u8> {
     let lint = Lint::default();
     let images = Images::new(session, request.pull, display.clone())?;
     let planned = planned(request, &place, &images, &lint)?;
-    let cache_images = images.caches(&request.cache_images);
+    let cache_clients = request.cache_images_to.iter().map(|cache| client_of(session, &cache.name));
+    let cache_clients = cache_clients.collect::<Result<Vec<_>>>()?;
+    let mut caches = images.caches(&request.cache_images);
+    let cache_images = caches.iter().map(|cache| cache.id).collect();
+    caches.extend(
+        request.cache_images_to.iter().map(|cache| images.before(&cache.name)).collect::<Result<Vec<_>>>()?,
+    );
     let identity = Session::identity()?;
     let (_ancestor, mapping) = enter(session).map_err(|error| failed("failed to solve: ", &error))?;
     let inputs = Inputs {
         contexts: request.directories(&place)?,
         secrets: request.secrets.clone(),
-        ssh: request.ssh.clone(),
+        ssh: request.ssh.sockets.clone(),
         hosts: request.hosts.clone(),
         shm_size: request.shm_size,
         ulimits: request.ulimits.clone(),
         keep: request.keep,
         stop: stop::on_signals(),
     };
-    let exports = request.exports(planned.epoch, cache_images)?;
+    let mut exports = request.exports(planned.epoch, cache_images)?;
+    if request.provenance {
+        exports.attestations.push(provenance::provenance(request, &planned.graph, store, started));
+    }
     let ticking = display.clone().tick();
     let report = display.clone().report();
     let built = solve(store, &identity, &planned.graph, &inputs, &exports, &report);
     let pushed = built.and_then(|built| {
-        for (name, client) in request.names.iter().zip(&clients) {
-            let step = display.begin(&format!("pushing {name}"));
+        let push = |what: &str, name: &Reference, client: &Client| {
+            let step = display.begin(&format!("{what} {name}"));
             let entering = || Ok(mapping.clone());
             let done = image::push(store, client, name, None, &entering, &Quiet);
             display.end(step, done.as_ref().err().map(|error| format!("{error:#}")));
-            done?;
+            done.map(drop)
+        };
+        for (name, client) in request.names.iter().zip(&clients) {
+            push("pushing", name, client)?;
+        }
+        for (cache, client) in request.cache_images_to.iter().zip(&cache_clients) {
+            let done = push("exporting cache to registry", &cache.name, client);
+            if !request.optional_caches.contains(&cache.name) {
+                done?;
+            }
         }
         Ok(built)
     });
+    let borrowed = caches.iter().filter(|cache| !request.names.contains(&cache.name));
+    let put_back = borrowed.into_iter().try_for_each(|cache| cache.put_back(store));
+    let pushed = pushed.and_then(|built| put_back.map(|()| built));
     ticking.stop();
     match pushed {
         Ok(built) => {

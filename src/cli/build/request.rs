@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::annotation::Annotations;
 use super::context::{Place, ignore_lines};
 use super::csv::Fields;
 use super::display::Mode;
 use super::flags::BuildArgs;
 use super::images::Images;
 use super::output::Destinations;
-use super::{labels, secret, variable};
+use super::{labels, provenance, secret, ssh, variable};
 use crate::build::git;
 use crate::build::graph::{Network, Source};
 use crate::build::plan::{Fresh, Named};
-use crate::build::solve::{Context, Exports, Ulimit};
+use crate::build::solve::{CacheImage, Context, Exports, Ulimit};
+use crate::cli::buildx::check_builder;
 use crate::cli::request::{add_proxies, daemon_host};
 use crate::cli::session::Session;
 use crate::oci::{Digest, Platform, Reference};
@@ -40,7 +42,7 @@ pub(super) struct Request {
     pub(super) check: bool,
     pub(super) list_targets: bool,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
-    pub(super) ssh: BTreeMap<String, PathBuf>,
+    pub(super) ssh: ssh::Agents,
     pub(super) hosts: Vec<String>,
     pub(super) shm_size: Option<u64>,
     pub(super) ulimits: Vec<Ulimit>,
@@ -51,10 +53,17 @@ pub(super) struct Request {
     pub(super) metadata_file: Option<String>,
     destinations: Destinations,
     squash: bool,
+    annotations: Annotations,
+    /// Whether images say how they were made.
+    pub(super) provenance: bool,
     cache_from: Vec<PathBuf>,
-    /// Images that may say what they were made from.
-    pub(super) cache_images: Vec<Reference>,
-    cache_to: Vec<PathBuf>,
+    /// Images that may say what they were made from, and whether their registries are asked in any case.
+    pub(super) cache_images: Vec<(Reference, bool)>,
+    cache_to: Vec<(PathBuf, bool)>,
+    /// Images that are made to be caches.
+    pub(super) cache_images_to: Vec<CacheImage>,
+    /// Those of them that may fail to be sent.
+    pub(super) optional_caches: Vec<Reference>,
     inline_cache: bool,
 }
 
@@ -73,7 +82,7 @@ impl Request {
         add_proxies(&mut lines, &session.docker_config()?, &daemon_host());
         arguments.extend(lines.iter().filter_map(|line| variable(line)));
         // As buildx does.
-        if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+        if let Some(epoch) = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|epoch| !epoch.is_empty()) {
             arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
         }
         let platforms = match args.platform.as_slice() {
@@ -97,28 +106,54 @@ impl Request {
             }
         }
         let (mut cache_to, mut inline_cache) = (Vec::new(), false);
+        let (mut cache_images_to, mut optional_caches) = (Vec::new(), Vec::new());
         for text in &args.cache_to {
+            let fields = Fields::parse(text)?;
+            let all = match fields.get("mode") {
+                None | Some("min") => false,
+                Some("max") => true,
+                Some(other) => {
+                    bail!("ERROR: failed to solve: unsupported cache mode {other:?}: want min or max")
+                }
+            };
             match cache(text, &["dest", "dst"])? {
-                Cache::Local(path) => cache_to.push(path),
+                Cache::Local(path) => cache_to.push((path, all)),
                 Cache::Inline => inline_cache = true,
-                Cache::Registry(_) => bail!(
-                    "ERROR: cache export to a registry is not there: use type=inline with --push, or type=local,dest=DIR"
-                ),
+                Cache::Registry { name, .. } => {
+                    let name = cache_name(&name)?;
+                    if names.contains(&name) {
+                        bail!(
+                            "ERROR: {} would name an image and a cache: use type=inline, or another name",
+                            name.familiar()
+                        );
+                    }
+                    if fields.truth("ignore-error") {
+                        optional_caches.push(name.clone());
+                    }
+                    cache_images_to.push(CacheImage { name, all });
+                }
             }
         }
         let (mut cache_from, mut cache_images) = (Vec::new(), Vec::new());
         for text in &args.cache_from {
             match cache(text, &["src", "source"])? {
                 Cache::Local(path) => cache_from.push(path),
-                Cache::Registry(name) => {
-                    let reference = Reference::parse(&name)
-                        .with_context(|| format!("ERROR: invalid cache reference {name:?}"))?;
-                    cache_images.push(reference.with_default_tag());
-                }
+                Cache::Registry { name, asks } => cache_images.push((cache_name(&name)?, asks)),
                 Cache::Inline => {
                     bail!("ERROR: inline cache importer requires an image: name it as type=registry,ref=NAME")
                 }
             }
+        }
+        let annotations = Annotations::read(&args.annotation)?;
+        let docker = destinations.docker_types;
+        let provenance = provenance::wanted(args.provenance.as_deref(), &args.attest)?;
+        if docker && (provenance || !annotations.is_empty()) {
+            bail!(
+                "ERROR: failed to solve: manifests of Docker's kind have no annotations and no attestations"
+            );
+        }
+        if let Some(builder) = args.builder.as_deref() {
+            check_builder(builder, session)?;
         }
         let truth = |name: &str| arguments.get(name).is_some_and(|value| value == "1" || value == "true");
         Ok(Self {
@@ -146,7 +181,7 @@ impl Request {
             check: args.check || call == "check",
             list_targets: call == "targets",
             secrets: secret::secrets(&args.secret)?,
-            ssh: secret::agents(&args.ssh)?,
+            ssh: ssh::Agents::read(&args.ssh, &session.settings()?.runtime)?,
             hosts: args.add_host.clone(),
             shm_size: args.shm_size,
             ulimits: args
@@ -160,10 +195,14 @@ impl Request {
             id_file: args.iidfile.clone(),
             metadata_file: args.metadata_file.clone(),
             squash: args.squash,
+            annotations,
+            provenance,
             inline_cache: inline_cache || truth("BUILDKIT_INLINE_CACHE"),
             cache_from,
             cache_images,
             cache_to,
+            cache_images_to,
+            optional_caches,
             destinations,
             arguments,
         })
@@ -221,11 +260,16 @@ impl Request {
             image: self.destinations.image,
             names: self.names.clone(),
             outputs: self.destinations.open()?,
-            docker_types: self.destinations.docker_types,
+            style: self
+                .annotations
+                .style(self.destinations.docker_types, self.provenance || self.platforms.len() > 1)?,
+            annotations: self.annotations.manifest.clone(),
+            attestations: Vec::new(),
             squash: self.squash,
             epoch,
             rewrite_timestamp: self.destinations.rewrite_timestamp,
             cache_to: self.cache_to.clone(),
+            cache_images_to: self.cache_images_to.clone(),
             cache_from: self.cache_from.clone(),
             cache_images,
             inline_cache: self.inline_cache,
@@ -242,14 +286,23 @@ impl Request {
 enum Cache {
     Local(PathBuf),
     Inline,
-    /// An image of this name.
-    Registry(String),
+    /// An image of this name, which is only looked for in its registry if `asks`.
+    Registry {
+        name: String,
+        asks: bool,
+    },
+}
+
+fn cache_name(name: &str) -> Result<Reference> {
+    let reference =
+        Reference::parse(name).with_context(|| format!("ERROR: invalid cache reference {name:?}"))?;
+    Ok(reference.with_default_tag())
 }
 
 fn cache(text: &str, keys: &[&str]) -> Result<Cache> {
     let fields = Fields::parse(text)?;
     if let Some(name) = fields.word() {
-        return Ok(Cache::Registry(name.to_owned()));
+        return Ok(Cache::Registry { name: name.to_owned(), asks: false });
     }
     match fields.get("type") {
         Some("local") => match fields.any(keys) {
@@ -258,7 +311,7 @@ fn cache(text: &str, keys: &[&str]) -> Result<Cache> {
         },
         Some("inline") => Ok(Cache::Inline),
         Some("registry") => match fields.get("ref") {
-            Some(name) => Ok(Cache::Registry(name.to_owned())),
+            Some(name) => Ok(Cache::Registry { name: name.to_owned(), asks: true }),
             None => bail!("ERROR: registry cache requires ref in {text:?}"),
         },
         Some(other) => bail!("ERROR: failed to solve: unknown cache type: {other:?}"),

@@ -1,9 +1,7 @@
-//! `--secret` and `--ssh`.
+//! `--secret`.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -48,31 +46,6 @@ pub(super) fn secrets(texts: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(secrets)
 }
 
-/// Reads `id[=socket]`; without a socket it is the one of the environment.
-pub(super) fn agents(texts: &[String]) -> Result<BTreeMap<String, PathBuf>> {
-    let mut agents = BTreeMap::new();
-    for text in texts {
-        let (id, path) = text.split_once('=').unwrap_or((text, ""));
-        let path = match path {
-            "" => match std::env::var_os("SSH_AUTH_SOCK") {
-                Some(path) => PathBuf::from(path),
-                None => bail!("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set"),
-            },
-            path => PathBuf::from(path),
-        };
-        let kind = fs::metadata(&path).with_context(|| format!("failed to stat {}", path.display()))?;
-        if !kind.file_type().is_socket() {
-            bail!(
-                "{} is not the socket of an agent: start ssh-agent, add the key with ssh-add, and name its socket",
-                path.display()
-            );
-        }
-        let id = if id.is_empty() { "default" } else { id };
-        agents.insert(id.to_owned(), std::path::absolute(path)?);
-    }
-    Ok(agents)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +62,5 @@ mod tests {
         for bad in ["src=x", "id=a,src=/not/there", "id", "id=a,type=x"] {
             assert!(read(bad.to_owned()).is_err(), "{bad}");
         }
-        assert!(agents(&["x=/not/there".to_owned()]).is_err());
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 const ECHO: Duration = Duration::from_secs(1);
 
 /// Returns what is set when the user wants the build to stop. A second signal ends the program at once.
-pub(super) fn on_signals() -> Arc<AtomicBool> {
+pub(in crate::cli) fn on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut set = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

@@ -2,18 +2,23 @@
 //!
 //! A target of the file is turned into the words of `build`, so that every field means what its flag means.
 
+mod compose;
+mod definition;
 mod file;
+mod function;
+mod print;
+mod several;
 mod target;
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, FromArgMatches};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use self::file::{File, read};
+use self::several::{Call, Job};
 pub(super) use self::target::words;
 use super::grammar::{Absent, Arity, Rules};
 use super::session::Session;
@@ -98,65 +103,95 @@ struct BakeArgs {
 }
 
 fn run(args: &BakeArgs, session: &Session) -> Result<u8> {
-    let file = read(&args.file)?;
+    let file = read(&args.file, session)?;
     let wanted = if args.targets.is_empty() { vec!["default".to_owned()] } else { args.targets.clone() };
     let names = file.expand(&wanted)?;
+    target::fits_any(&args.set, file.names())?;
     let mut targets: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for name in order(&file, &names)? {
         let mut target = file.target(&name)?;
+        let mut touched = BTreeSet::new();
         for set in &args.set {
-            target::set(&name, &mut target, set)?;
+            target::set(&name, &mut target, set, &mut touched)?;
         }
         for (flag, key) in [(args.no_cache, "no-cache"), (args.pull, "pull")] {
             if flag {
                 target.insert(key.to_owned(), Value::Bool(true));
             }
         }
+        if names.contains(&name) {
+            for (flag, output) in [(args.load, "type=docker"), (args.push, "type=image,push=true")] {
+                if flag {
+                    target.insert("output".to_owned(), vec![output].into());
+                }
+            }
+        }
         targets.insert(name, target);
     }
     if args.print {
-        let shown = json!({ "group": { "default": { "targets": names } }, "target": targets });
-        Session::print(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
+        Session::print(&print::print(&file.groups(&wanted), targets.iter()))?;
         return Ok(0);
     }
+    if let Some(builder) = args.builder.as_deref() {
+        super::buildx::check_builder(builder, session)?;
+    }
     let held = session.store()?.stage()?;
-    let (id_file, metadata_file) = (held.path("id"), held.path("metadata"));
-    let mut built: BTreeMap<String, String> = BTreeMap::new();
-    let mut metadata = Map::new();
-    let mut code = 0;
-    for (name, target) in order(&file, &names)?.into_iter().map(|name| (name.clone(), &targets[&name])) {
-        let mut target = target.clone();
-        link(&mut target, &built);
+    let id_file = |name: &str| held.path(&format!("id-{name}"));
+    let metadata_file = |name: &str| held.path(&format!("metadata-{name}"));
+    let jobs: Vec<Job> = order(&file, &names)?
+        .into_iter()
+        .map(|name| Job { after: linked(&targets[&name]).into_iter().collect(), name })
+        .collect();
+    let several = jobs.len() > 1;
+    let built = std::cell::RefCell::new(BTreeMap::new());
+    let metadata = std::cell::RefCell::new(Map::new());
+    let call = |name: &str| {
+        let mut target = targets[name].clone();
+        link(&mut target, &built.borrow());
         let mut words = words(&target).with_context(|| format!("ERROR: target {name}"))?;
         let context = words.pop().unwrap_or_default();
-        let asked = names.contains(&name);
-        words.extend((args.load || !asked).then(|| "--load".to_owned()));
-        words.extend((args.push && asked).then(|| "--push".to_owned()));
+        // What others are built upon is an image, whatever else becomes of it.
+        words.extend((!names.iter().any(|it| it == name)).then(|| "--load".to_owned()));
         words.extend(args.check.then(|| "--check".to_owned()));
         words.extend(args.allow.iter().map(|word| format!("--allow={word}")));
-        words.extend(args.progress.iter().map(|word| format!("--progress={word}")));
-        words.push(format!("--iidfile={}", id_file.display()));
-        words.push(format!("--metadata-file={}", metadata_file.display()));
-        let inline = target.get("dockerfile-inline").and_then(Value::as_str);
-        words.extend(inline.map(|_| "--file=-".to_owned()));
+        let progress = args.progress.clone().or_else(|| std::env::var("BUILDKIT_PROGRESS").ok());
+        let progress = progress.filter(|word| !several || matches!(word.as_str(), "quiet" | "rawjson"));
+        words.extend(
+            progress.or_else(|| several.then(|| "plain".to_owned())).map(|it| format!("--progress={it}")),
+        );
+        words.push(format!("--iidfile={}", id_file(name).display()));
+        words.push(format!("--metadata-file={}", metadata_file(name).display()));
+        let dockerfile = target.get("dockerfile-inline").and_then(Value::as_str).map(str::to_owned);
+        words.extend(dockerfile.is_some().then(|| "--file=-".to_owned()));
         words.extend(["--".to_owned(), context]);
-        let _ = std::fs::remove_file(&id_file);
-        let done = build(session, &words, inline)?;
-        code = code.max(done);
-        if done != 0 && !args.check {
-            break;
+        let mut command = Command::new("/proc/self/exe");
+        if let Some(config) = &session.docker_config_dir {
+            command.arg("--config").arg(config);
         }
-        if let Ok(id) = std::fs::read_to_string(&id_file) {
-            built.insert(name.clone(), id);
+        command.arg("build").args(words);
+        Ok(Call { command, dockerfile })
+    };
+    let done = |name: &str| {
+        if let Ok(id) = std::fs::read_to_string(id_file(name)) {
+            built.borrow_mut().insert(name.to_owned(), id);
         }
-        let told = std::fs::read(&metadata_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        metadata.insert(name, told.unwrap_or(Value::Null));
-    }
+        let told =
+            std::fs::read(metadata_file(name)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        metadata.borrow_mut().insert(name.to_owned(), told.unwrap_or(Value::Null));
+    };
+    let code = several::build(jobs, call, done)?;
     if let Some(path) = args.metadata_file.as_ref().filter(|_| code == 0) {
-        let text = serde_json::to_string_pretty(&metadata)?;
+        let text = serde_json::to_string_pretty(&metadata.into_inner())?;
         std::fs::write(path, text).with_context(|| format!("writing metadata file {path}"))?;
     }
     Ok(code)
+}
+
+/// Returns the targets that a target is built upon.
+fn linked(target: &Map<String, Value>) -> Vec<String> {
+    let contexts = target.get("contexts").and_then(Value::as_object);
+    let values = contexts.into_iter().flat_map(Map::values);
+    values.filter_map(|value| Some(value.as_str()?.strip_prefix("target:")?.to_owned())).collect()
 }
 
 /// Puts the images that were built in the place of the targets that contexts name.
@@ -171,25 +206,6 @@ fn link(target: &mut Map<String, Value>, built: &BTreeMap<String, String>) {
     }
 }
 
-/// Has another process build: one can enter the namespace of builds only once.
-fn build(session: &Session, words: &[String], dockerfile: Option<&str>) -> Result<u8> {
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(config) = &session.docker_config_dir {
-        command.arg("--config").arg(config);
-    }
-    command.arg("build").args(words);
-    if dockerfile.is_some() {
-        command.stdin(Stdio::piped());
-    }
-    let mut child = command.spawn().context("start the build of a target")?;
-    if let (Some(text), Some(mut stdin)) = (dockerfile, child.stdin.take()) {
-        // A build that has failed already does not read it.
-        let _ = stdin.write_all(text.as_bytes());
-    }
-    let status = child.wait().context("wait for the build of a target")?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-}
-
 /// Returns the targets with those that they are built upon before them.
 fn order(file: &File, names: &[String]) -> Result<Vec<String>> {
     fn visit(file: &File, name: &str, path: &mut Vec<String>, out: &mut Vec<String>) -> Result<()> {
@@ -201,10 +217,8 @@ fn order(file: &File, names: &[String]) -> Result<Vec<String>> {
         }
         path.push(name.to_owned());
         let target = file.target(name)?;
-        let contexts = target.get("contexts").and_then(Value::as_object);
-        let linked = contexts.into_iter().flat_map(Map::values);
-        for other in linked.filter_map(|value| value.as_str()?.strip_prefix("target:")) {
-            visit(file, other, path, out)?;
+        for other in linked(&target) {
+            visit(file, &other, path, out)?;
         }
         path.pop();
         out.push(name.to_owned());

@@ -114,6 +114,13 @@ pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>,
     }))
 }
 
+impl Loaded {
+    /// Returns the project as its files say it, keys of other programs (`x-…`) too.
+    pub fn tree(&self) -> serde_json::Value {
+        yaml::to_json(&self.model)
+    }
+}
+
 /// Tells whether there are files of the project.
 pub fn has_files(asked: &Asked) -> Result<bool, Problem> {
     Ok(!environment::find(asked)?.files.is_empty())

@@ -60,6 +60,7 @@ mod search;
 mod security;
 mod settings;
 mod sharing;
+mod sources;
 mod tcp;
 mod tty;
 mod udp;
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
         ("tty", tty::TESTS),
         ("security", security::TESTS),
         ("sharing", sharing::TESTS),
+        ("sources", sources::TESTS),
         ("network", network::TESTS),
         ("limits", limits::TESTS),
         ("live", live::TESTS),

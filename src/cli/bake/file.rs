@@ -1,14 +1,23 @@
-//! The files of `bake`: JSON as `docker-bake.json` has it.
+//! The files of `bake` as one: groups and targets.
+//!
+//! Compose files come first, as one project; then the others in their order, each over those before it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-/// The files that are looked for, in this order; all that are there count.
-const USUAL: &[&str] = &["docker-bake.json", "docker-bake.override.json"];
+use super::compose;
+use super::definition::{Definition, Fields, Scope};
+use crate::cli::session::Session;
+
+/// The files of Compose that are looked for, and those of bake behind them; all that are there count.
+const USUAL_COMPOSE: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const USUAL: &[&str] =
+    &["docker-bake.json", "docker-bake.hcl", "docker-bake.override.json", "docker-bake.override.hcl"];
 /// Fields whose values are maps, which are merged.
 const MAPS: &[&str] = &["args", "labels", "contexts", "extra-hosts"];
 
@@ -20,74 +29,91 @@ pub(super) struct File {
 }
 
 /// Reads files; the usual ones if none is named.
-pub(super) fn read(paths: &[String]) -> Result<File> {
-    let mut texts = Vec::new();
+pub(super) fn read(paths: &[String], session: &Session) -> Result<File> {
+    let mut paths = paths.to_vec();
+    if paths.is_empty() {
+        let usual = USUAL_COMPOSE.iter().chain(USUAL).filter(|path| Path::new(path).is_file());
+        paths = usual.map(ToString::to_string).collect();
+        if paths.is_empty() {
+            let names: Vec<_> = USUAL_COMPOSE.iter().chain(USUAL).copied().collect();
+            bail!("ERROR: couldn't find a bake definition: there is none of {}", names.join(", "));
+        }
+    }
+    let mut file = File::default();
+    let (mut projects, mut definitions) = (Vec::new(), Vec::new());
     for path in paths {
+        if is_compose(&path) {
+            projects.push(path);
+            continue;
+        }
         let mut text = String::new();
         if path == "-" {
             std::io::stdin().read_to_string(&mut text).context("ERROR: read standard input")?;
         } else {
-            text = fs::read_to_string(path).with_context(|| format!("ERROR: open {path}"))?;
+            text = fs::read_to_string(&path).with_context(|| format!("ERROR: open {path}"))?;
         }
-        texts.push((path.as_str(), text));
+        definitions.push(Definition::parse(&path, &text)?);
     }
-    if paths.is_empty() {
-        texts.extend(USUAL.iter().filter_map(|path| Some((*path, fs::read_to_string(path).ok()?))));
-        if texts.is_empty() {
-            bail!("ERROR: couldn't find a bake definition: there is none of {}", USUAL.join(", "));
-        }
+    if !projects.is_empty() {
+        let project = compose::read(projects, session)?;
+        file.groups
+            .insert("default".to_owned(), project.targets.iter().map(|(name, _)| name.clone()).collect());
+        file.targets.extend(project.targets);
     }
-    let mut file = File::default();
-    let mut variables = BTreeMap::new();
-    let mut documents = Vec::new();
-    for (path, text) in &texts {
-        let document: Map<String, Value> = serde_json::from_str(text)
-            .with_context(|| format!("ERROR: parse {path}: bake files are read as JSON here"))?;
-        for (name, variable) in document.get("variable").and_then(Value::as_object).into_iter().flatten() {
-            let default = match variable.get("default") {
-                Some(Value::String(text)) => text.clone(),
-                None | Some(Value::Null) => String::new(),
-                Some(other) => other.to_string(),
-            };
-            variables.insert(name.clone(), default);
-        }
-        documents.push(document);
-    }
-    // The environment counts more than defaults, for names that are declared.
-    for (name, value) in &mut variables {
-        if let Ok(given) = std::env::var(name) {
-            *value = given;
-        }
-    }
-    for document in documents {
-        file.add(document, &variables)?;
+    let scope = Scope::of(&definitions, &|name| std::env::var(name).ok())?;
+    for definition in &definitions {
+        file.add(definition, &scope)?;
     }
     Ok(file)
 }
 
+fn is_compose(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|end| end == "yml" || end == "yaml")
+}
+
 impl File {
-    fn add(&mut self, document: Map<String, Value>, variables: &BTreeMap<String, String>) -> Result<()> {
-        for (key, value) in document {
-            match (key.as_str(), value) {
-                ("group", Value::Object(groups)) => {
-                    for (name, group) in groups {
-                        let targets = group.get("targets").and_then(Value::as_array).into_iter().flatten();
-                        let targets = targets.filter_map(Value::as_str).map(ToOwned::to_owned).collect();
-                        self.groups.insert(name, targets);
-                    }
-                }
-                ("target", Value::Object(targets)) => {
-                    for (name, target) in targets {
-                        let Value::Object(fields) = interpolate(target, variables)? else {
-                            bail!("ERROR: target {name} is not an object");
-                        };
-                        merge(self.targets.entry(name).or_default(), fields);
-                    }
-                }
-                ("variable", Value::Object(_)) => {}
-                (other, _) => bail!("ERROR: unknown block {other:?} in a bake file"),
-            }
+    fn add(&mut self, definition: &Definition, scope: &Scope) -> Result<()> {
+        for (name, fields) in &definition.groups {
+            let mut fields = evaluated(fields, scope).with_context(|| format!("ERROR: group {name}"))?;
+            let targets = fields.remove("targets").unwrap_or(Value::Null);
+            let targets = targets.as_array().into_iter().flatten().filter_map(Value::as_str);
+            self.groups.insert(name.clone(), targets.map(ToOwned::to_owned).collect());
         }
+        for (name, fields) in &definition.targets {
+            let done = self.add_target(name, fields, scope);
+            done.with_context(|| format!("ERROR: target {name}"))?;
+        }
+        Ok(())
+    }
+
+    fn add_target(&mut self, name: &str, fields: &Fields, scope: &Scope) -> Result<()> {
+        let Some(matrix) = fields.get("matrix") else {
+            let fields = evaluated(fields, scope)?;
+            merge(self.targets.entry(name.to_owned()).or_default(), fields);
+            return Ok(());
+        };
+        // A target for each choice of values, and a group of all.
+        let named =
+            fields.get("name").context("a target with a matrix needs a name for each of its targets")?;
+        let mut scopes = vec![scope.clone()];
+        let Value::Object(axes) = matrix.evaluate(scope)? else { bail!("matrix is not an object") };
+        for (axis, values) in &axes {
+            let values = values.as_array().with_context(|| format!("{axis} in matrix is not a list"))?;
+            let choices =
+                scopes.iter().flat_map(|scope| values.iter().map(move |value| scope.with(axis, value)));
+            scopes = choices.collect();
+        }
+        let mut members = Vec::new();
+        for scope in &scopes {
+            let Value::String(member) = named.evaluate(scope)? else { bail!("name is not a text") };
+            let mut fields = fields.clone();
+            fields.remove("matrix");
+            fields.remove("name");
+            let fields = evaluated(&fields, scope)?;
+            merge(self.targets.entry(member.clone()).or_default(), fields);
+            members.push(member);
+        }
+        self.groups.insert(name.to_owned(), members);
         Ok(())
     }
 
@@ -99,24 +125,51 @@ impl File {
             if depth > 16 {
                 bail!("ERROR: groups nest without end at {name}");
             }
-            if let Some(members) = self.groups.get(&name) {
-                open.extend(members.iter().rev().map(|member| (member.clone(), depth + 1)));
-            } else if self.targets.contains_key(&name) {
-                if !out.contains(&name) {
-                    out.push(name);
+            // A target counts more than a group of its name, which may have it as a member.
+            match self.groups.get(&name) {
+                Some(members) if depth == 0 || !self.targets.contains_key(&name) => {
+                    open.extend(members.iter().rev().map(|member| (member.clone(), depth + 1)));
                 }
-            } else if name == "default" && self.groups.is_empty() {
-                bail!("ERROR: failed to find target default: name one of {:?}", self.targets.keys());
-            } else {
-                bail!("ERROR: failed to find target {name}");
+                _ if self.targets.contains_key(&name) => {
+                    if !out.contains(&name) {
+                        out.push(name);
+                    }
+                }
+                _ => bail!("ERROR: failed to find target {name}"),
             }
         }
         Ok(out)
     }
 
+    /// Returns the groups that names mean, as they are shown: what is wanted is the group `default`.
+    pub(super) fn groups(&self, names: &[String]) -> Value {
+        let mut groups = Map::new();
+        let mut open = names.to_vec();
+        while let Some(name) = open.pop() {
+            if let Some(members) = self.groups.get(&name)
+                && groups.insert(name, json!({ "targets": members })).is_none()
+            {
+                open.extend(members.iter().cloned());
+            }
+        }
+        if names != ["default"] {
+            groups.insert("default".to_owned(), json!({ "targets": names }));
+        }
+        Value::Object(groups)
+    }
+
+    /// Returns the names of all targets.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.targets.keys()
+    }
+
     /// Returns a target with all that it inherits.
     pub(super) fn target(&self, name: &str) -> Result<Map<String, Value>> {
-        self.inherited(name, 0)
+        let mut target = self.inherited(name, 0)?;
+        for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
+            target.entry(key).or_insert_with(|| value.into());
+        }
+        Ok(target)
     }
 
     fn inherited(&self, name: &str, depth: usize) -> Result<Map<String, Value>> {
@@ -126,12 +179,25 @@ impl File {
         }
         let mut target = Map::new();
         for parent in own.get("inherits").and_then(Value::as_array).into_iter().flatten() {
-            merge(&mut target, self.inherited(parent.as_str().unwrap_or_default(), depth + 1)?);
+            let parent = parent.as_str().unwrap_or_default();
+            match self.groups.get(parent) {
+                // A target with a matrix: all that it came to.
+                Some(members) if !self.targets.contains_key(parent) => {
+                    for member in members {
+                        merge(&mut target, self.inherited(member, depth + 1)?);
+                    }
+                }
+                _ => merge(&mut target, self.inherited(parent, depth + 1)?),
+            }
         }
         merge(&mut target, own.clone());
         target.remove("inherits");
         Ok(target)
     }
+}
+
+fn evaluated(fields: &Fields, scope: &Scope) -> Result<Map<String, Value>> {
+    fields.iter().map(|(key, value)| Ok((key.clone(), value.evaluate(scope)?))).collect()
 }
 
 fn merge(target: &mut Map<String, Value>, fields: Map<String, Value>) {
@@ -147,71 +213,82 @@ fn merge(target: &mut Map<String, Value>, fields: Map<String, Value>) {
     }
 }
 
-/// Replaces `${NAME}`.
-fn interpolate(value: Value, variables: &BTreeMap<String, String>) -> Result<Value> {
-    Ok(match value {
-        Value::String(text) => Value::String(replace(&text, variables)?),
-        Value::Array(values) => Value::Array(
-            values.into_iter().map(|value| interpolate(value, variables)).collect::<Result<_>>()?,
-        ),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| Ok((key, interpolate(value, variables)?)))
-                .collect::<Result<_>>()?,
-        ),
-        other => other,
-    })
-}
-
-fn replace(text: &str, variables: &BTreeMap<String, String>) -> Result<String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, behind) = (&rest[..at], &rest[at + 2..]);
-        if let Some(escaped) = before.strip_suffix('$') {
-            // `$${` is not replaced.
-            out.push_str(escaped);
-            out.push_str("${");
-            rest = behind;
-            continue;
-        }
-        out.push_str(before);
-        let Some((name, more)) = behind.split_once('}') else { bail!("ERROR: no closing brace in {text:?}") };
-        match variables.get(name.trim()) {
-            Some(value) => out.push_str(value),
-            None => bail!("ERROR: variable {name:?} is not declared; functions are not known in {text:?}"),
-        }
-        rest = more;
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn file(path: &str, text: &str, environment: &[(&str, &str)]) -> Result<File> {
+        let definitions = [Definition::parse(path, text)?];
+        let given =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, it)| (*it).to_owned());
+        let scope = Scope::of(&definitions, &given)?;
+        let mut file = File::default();
+        file.add(&definitions[0], &scope)?;
+        Ok(file)
+    }
 
     #[test]
     fn inherits_and_replaces() {
-        let mut file = File::default();
-        let document = json!({
+        let text = r#"{
             "variable": { "TAG": { "default": "1" } },
             "group": { "default": { "targets": ["app", "all"] }, "all": { "targets": ["app", "db"] } },
             "target": {
                 "base": { "args": { "A": "1", "B": "2" }, "context": "." },
-                "app": { "inherits": ["base"], "args": { "B": "3" }, "tags": ["app:${TAG}", "$${x}"] },
-                "db": {},
-            },
-        });
-        let Value::Object(document) = document else { panic!() };
-        file.add(document, &[("TAG".to_owned(), "7".to_owned())].into()).unwrap();
+                "app": { "inherits": ["base"], "args": { "B": "3" }, "tags": ["app:${upper(TAG)}", "$${x}"] },
+                "db": {}
+            }
+        }"#;
+        let file = file("x.json", text, &[("TAG", "v7")]).unwrap();
         assert_eq!(file.expand(&["default".to_owned()]).unwrap(), ["app", "db"]);
         let app = Value::Object(file.target("app").unwrap());
-        assert_eq!(app, json!({ "args": { "A": "1", "B": "3" }, "context": ".", "tags": ["app:7", "${x}"] }));
+        let args = json!({ "A": "1", "B": "3" });
+        let wanted =
+            json!({ "args": args, "context": ".", "dockerfile": "Dockerfile", "tags": ["app:V7", "${x}"] });
+        assert_eq!(app, wanted);
         assert!(file.expand(&["nothing".to_owned()]).is_err());
-        assert!(replace("${f(x)}", &BTreeMap::new()).is_err());
+        let groups = file.groups(&["all".to_owned(), "db".to_owned()]);
+        assert_eq!(groups["default"]["targets"], json!(["all", "db"]));
+        assert_eq!(groups["all"]["targets"], json!(["app", "db"]));
+        assert_eq!(file.groups(&["default".to_owned()])["default"]["targets"], json!(["app", "all"]));
+    }
+
+    #[test]
+    fn knows_hcl_and_matrices() {
+        let text = r#"
+            variable "VERSION" { default = "1.0" }
+            variable "FULL" { default = "v${VERSION}" }
+            variable "FAST" { default = true }
+            group "default" { targets = ["app"] }
+            target "base" { args = { V = VERSION } }
+            target "app" {
+              name = "app-${replace(variant, ".", "-")}"
+              inherits = ["base"]
+              matrix = { variant = ["a.1", "b"] }
+              tags = ["app:${FULL}-${variant}", equal("b", variant) ? "app:latest" : ""]
+              no-cache = FAST
+            }
+        "#;
+        let file = file("x.hcl", text, &[("VERSION", "2"), ("FAST", "false")]).unwrap();
+        assert_eq!(file.expand(&["default".to_owned()]).unwrap(), ["app-a-1", "app-b"]);
+        let app = Value::Object(file.target("app-b").unwrap());
+        assert_eq!(app["tags"], json!(["app:v2-b", "app:latest"]));
+        assert_eq!((&app["args"]["V"], &app["no-cache"]), (&json!("2"), &json!(false)));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (path, text) in [
+            ("x.hcl", "function \"f\" {\n params = []\n result = 1\n}"),
+            ("x.hcl", "target \"a\" { tags = [nothing] }"),
+            ("x.hcl", "target \"a\" { tags = [nothing(1)] }"),
+            ("x.hcl", "variable \"A\" { default = B }\nvariable \"B\" { default = A }"),
+            ("x.hcl", "what \"a\" {}"),
+            ("x.hcl", "target {"),
+            ("x.json", r#"{ "what": {} }"#),
+            ("x.json", r#"{ "target": { "a": { "tags": ["${f(x)}"] } } }"#),
+            ("x.json", r#"{ "target": { "a": { "matrix": { "x": ["1"] } } } }"#),
+        ] {
+            assert!(file(path, text, &[]).is_err(), "{text}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! A target of a bake file as the words of `build`.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
+
+use crate::cli::pattern::glob;
 
 /// Returns the words.
 pub(in crate::cli) fn words(target: &Map<String, Value>) -> Result<Vec<String>> {
@@ -30,7 +34,9 @@ pub(in crate::cli) fn words(target: &Map<String, Value>) -> Result<Vec<String>> 
             "extra-hosts" => pairs(&mut words, "--add-host", ':', key, value)?,
             "no-cache" | "pull" => match value {
                 Value::Bool(true) => words.push(format!("--{key}")),
+                Value::String(text) if text == "true" => words.push(format!("--{key}")),
                 Value::Bool(false) | Value::Null => {}
+                Value::String(text) if text == "false" => {}
                 _ => bail!("{key} is neither true nor false"),
             },
             "dockerfile-inline" | "description" | "name" => {}
@@ -62,24 +68,29 @@ fn text(key: &str, value: &Value) -> Result<String> {
     }
 }
 
-/// Adds a flag for each of a list; an object is what its flag has as `key=value,…`.
+/// Adds a flag for each of a list.
 fn each(words: &mut Vec<String>, flag: &str, key: &str, value: &Value) -> Result<()> {
+    words.extend(texts(key, value)?.into_iter().map(|text| format!("{flag}={text}")));
+    Ok(())
+}
+
+/// Returns the texts of a list; an object is what its flag has as `key=value,…`. Empty ones say nothing: what they
+/// are made from had a condition.
+pub(super) fn texts(key: &str, value: &Value) -> Result<Vec<String>> {
     let values = match value {
         Value::Array(values) => values.as_slice(),
         Value::Null => &[],
         one => std::slice::from_ref(one),
     };
-    for value in values {
-        let value = match value {
-            Value::Object(fields) => {
-                let fields = fields.iter().map(|(name, value)| Ok(format!("{name}={}", text(key, value)?)));
-                fields.collect::<Result<Vec<_>>>()?.join(",")
-            }
-            value => text(key, value)?,
-        };
-        words.push(format!("{flag}={value}"));
-    }
-    Ok(())
+    let texts = values.iter().map(|value| match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| Ok(format!("{name}={}", text(key, value)?)));
+            Ok(fields.collect::<Result<Vec<_>>>()?.join(","))
+        }
+        value => text(key, value),
+    });
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
 }
 
 fn pairs(words: &mut Vec<String>, flag: &str, between: char, key: &str, value: &Value) -> Result<()> {
@@ -94,8 +105,8 @@ fn pairs(words: &mut Vec<String>, flag: &str, between: char, key: &str, value: &
     Ok(())
 }
 
-/// Carries out a `--set pattern.key[.name]=value` if its pattern fits.
-pub(super) fn set(name: &str, target: &mut Map<String, Value>, text: &str) -> Result<()> {
+/// Splits a `--set pattern.key[.name]=value`; the last says whether it was `+=`.
+fn parts(text: &str) -> Result<(&str, &str, &str, bool)> {
     let Some((path, value)) = text.split_once('=') else {
         bail!("ERROR: invalid override {text}, expected target.name=value");
     };
@@ -106,13 +117,30 @@ pub(super) fn set(name: &str, target: &mut Map<String, Value>, text: &str) -> Re
     let Some((pattern, key)) = path.split_once('.') else {
         bail!("ERROR: invalid override key {path}, expected target.name");
     };
-    let fits = match pattern.split_once('*') {
-        Some((start, end)) => {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+    Ok((pattern, key, value, adds))
+}
+
+/// Makes sure that every override is one of some target.
+pub(super) fn fits_any<'a>(sets: &[String], names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let names: Vec<&String> = names.collect();
+    for set in sets {
+        let (pattern, ..) = parts(set)?;
+        if !names.iter().any(|name| glob(pattern, name)) {
+            bail!("ERROR: could not find any target matching '{pattern}'");
         }
-        None => pattern == name,
-    };
-    if !fits {
+    }
+    Ok(())
+}
+
+/// Carries out an override if its pattern fits. Several of one list add up: `touched` has those that were replaced.
+pub(super) fn set(
+    name: &str,
+    target: &mut Map<String, Value>,
+    text: &str,
+    touched: &mut BTreeSet<String>,
+) -> Result<()> {
+    let (pattern, key, value, adds) = parts(text)?;
+    if !glob(pattern, name) {
         return Ok(());
     }
     if let Some((map, entry)) = key.split_once('.') {
@@ -128,7 +156,7 @@ pub(super) fn set(name: &str, target: &mut Map<String, Value>, text: &str) -> Re
         "secrets" => "secret",
         "outputs" => "output",
         "push" | "load" => {
-            let output = if key == "push" { "type=registry" } else { "type=docker" };
+            let output = if key == "push" { "type=image,push=true" } else { "type=docker" };
             if value == "true" {
                 target.insert("output".to_owned(), json!([output]));
             }
@@ -136,9 +164,22 @@ pub(super) fn set(name: &str, target: &mut Map<String, Value>, text: &str) -> Re
         }
         key => key,
     };
-    let lists = ["tags", "platforms", "output", "cache-from", "cache-to", "secret", "ssh", "no-cache-filter"];
+    let lists = [
+        "tags",
+        "platforms",
+        "output",
+        "cache-from",
+        "cache-to",
+        "secret",
+        "ssh",
+        "no-cache-filter",
+        "ulimits",
+        "attest",
+        "annotations",
+        "entitlements",
+    ];
     if lists.contains(&key) {
-        // Several overrides of a list add up, as does `+=`.
+        let adds = adds || !touched.insert(key.to_owned());
         let before = target.get(key).and_then(Value::as_array).filter(|_| adds).cloned().unwrap_or_default();
         let values = before.into_iter().chain([Value::from(value)]).collect();
         target.insert(key.to_owned(), Value::Array(values));
@@ -161,9 +202,10 @@ mod tests {
             "platforms": "linux/amd64", "no-cache": true, "secret": [{ "id": "s", "src": "f" }],
         });
         let Value::Object(mut target) = target else { panic!() };
-        set("app", &mut target, "a*.args.C=3").unwrap();
-        set("app", &mut target, "other.tags=z").unwrap();
-        set("app", &mut target, "*.tags+=w").unwrap();
+        let mut touched = BTreeSet::new();
+        for text in ["a*.args.C=3", "other.tags=z", "*.tags+=w", "*.secrets=id=a", "*.secrets=id=b"] {
+            set("app", &mut target, text, &mut touched).unwrap();
+        }
         let mut found = words(&target).unwrap();
         assert_eq!(found.pop().as_deref(), Some("sub"));
         found.sort();
@@ -176,13 +218,16 @@ mod tests {
                 "--file=sub/D",
                 "--no-cache",
                 "--platform=linux/amd64",
-                "--secret=id=s,src=f",
+                "--secret=id=a",
+                "--secret=id=b",
                 "--tag=w",
                 "--tag=x",
                 "--tag=y:1",
             ]
         );
         assert!(words(json!({ "what": 1 }).as_object().unwrap()).is_err());
-        assert!(set("app", &mut target, "nonsense").is_err());
+        assert!(set("app", &mut target, "nonsense", &mut touched).is_err());
+        let (sets, names) = (["b*.tags=x".to_owned()], ["app".to_owned()]);
+        assert!(fits_any(&sets, names.iter()).is_err());
     }
 }

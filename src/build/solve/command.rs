@@ -34,6 +34,9 @@ use crate::runtime::{self, Bundle, Io, Tree, UserRequest, capability, defaults, 
 use crate::store::{Store, random_id};
 use crate::sys::process;
 
+/// Where programs look for an agent, and the sign behind.
+const SSH_VARIABLE: &str = "SSH_AUTH_SOCK=";
+
 /// What the machine of every command is called, as in BuildKit.
 const HOSTNAME: &str = "buildkitsandbox";
 
@@ -358,6 +361,10 @@ fn mounts(order: &Order, command: &Command, identity: &Identity) -> Result<Mount
             }
             MountKind::Ssh { id, .. } => {
                 let Some(socket) = command.ssh.get(id) else { continue };
+                // The first is the one that is asked when nothing else is said.
+                if !made.environment.iter().any(|line| line.starts_with(SSH_VARIABLE)) {
+                    made.environment.push(format!("{SSH_VARIABLE}{target}"));
+                }
                 made.list.push(defaults::mount(target, "bind", socket, &["bind", "rw", "nosuid", "nodev"])?);
             }
         }

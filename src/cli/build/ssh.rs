@@ -14,8 +14,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::store::random_id;
 
-/// What runs below an agent: adds keys, says that they are there, and waits for the end of its input.
-const HOLD: &str = r#"ssh-add -q -- "$@" </dev/null || exit 1; echo ready; exec cat >/dev/null"#;
+/// What runs below an agent: adds keys, says that they are there, waits for the end of its input, and ends the agent,
+/// which by itself would notice within ten seconds.
+const HOLD: &str = r#"
+    ssh-add -q -- "$@" </dev/null && echo ready && cat >/dev/null
+    kill "$SSH_AGENT_PID""#;
 
 /// The agents of a build.
 #[derive(Debug, Default)]

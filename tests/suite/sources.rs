@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = tests![
     takes_named_contexts,
     sends_images_with_what_is_said_of_them,
     caches_in_a_registry,
+    lends_agents,
     bakes_compose_files_side_by_side,
 ];
 
@@ -327,6 +328,20 @@ fn caches_in_a_registry() {
         &["-t", &name("x"), "--cache-to", &format!("type=registry,ref={}", name("x")), &context],
         "an image and a cache",
     );
+}
+
+fn lends_agents() {
+    let sandbox = Sandbox::new().busybox();
+    let socket = sandbox.work().join("agent");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let dockerfile = "FROM busybox\nRUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\"\n\
+        RUN test -z \"$SSH_AUTH_SOCK\"\nRUN --mount=type=ssh,id=other,target=/a test \"$SSH_AUTH_SOCK\" = /a\n";
+    let ssh = |id: &str| format!("--ssh={id}={}", socket.display());
+    let words = [ssh("default"), ssh("other"), "-".to_owned()];
+    sandbox.command(NET.map(str::to_owned).into_iter().chain(words)).stdin(dockerfile).run().success();
+    let required = "FROM busybox\nRUN --mount=type=ssh,required true\n";
+    let refused = sandbox.command(NET.iter().chain(&["-"])).stdin(required).run();
+    refused.code(1).stderr_contains("unset ssh forward key default");
 }
 
 fn bakes_compose_files_side_by_side() {

@@ -274,6 +274,8 @@ fn says_which_flags_do_nothing() {
         "WARNING: --memory has no effect on a build\nWARNING: --cpu-shares has no effect on a build\n",
     );
     let outcome = sandbox.run(["build", "-q", "--provenance=mode=max", &directory]);
-    outcome.success().stderr("WARNING: --provenance has no effect on a build\n");
+    outcome
+        .success()
+        .stderr("WARNING: provenance is written in mode min: the definition of the build is left out\n");
     sandbox.run(["build", "-q", "--provenance=false", &directory]).success().stderr("");
 }

@@ -1059,7 +1059,7 @@ _coracle() {
             return 0
             ;;
         coracle__subcmd__buildx__subcmd__bake)
-            opts="-f --allow --builder --check --file --load --metadata-file --no-cache --print --progress --pull --push --set"
+            opts="-f --allow --builder --check --file --load --metadata-file --no-cache --print --progress --provenance --pull --push --set"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1086,6 +1086,10 @@ _coracle() {
                     return 0
                     ;;
                 --progress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provenance)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -674,6 +674,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -s f -l file -d 'Build definition file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l metadata-file -d 'Write build result metadata to a file' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l progress -d 'Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")' -r
+complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l provenance -d 'Shorthand for "--set=*.attest=type=provenance"' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l set -d 'Override target value (e.g., "targetpattern.key=value")' -r
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l check -d 'Shorthand for "--call=check"'
 complete -c coracle -n "__fish_coracle_using_subcommand buildx; and __fish_seen_subcommand_from bake" -l load -d 'Shorthand for "--set=*.output=type=docker"'

@@ -27,18 +27,11 @@ use super::tree::Spec;
 /// Docker's flags that it lacks.
 const ABSENT: &[Absent] = &[
     Absent {
-        long: "provenance",
-        short: None,
-        takes_value: true,
-        harmless: &["false", "0", "true", "mode=min", "mode=max"],
-        reason: "attestations",
-    },
-    Absent {
         long: "sbom",
         short: None,
         takes_value: true,
         harmless: &["false", "0"],
-        reason: "attestations",
+        reason: "lists of what an image is made of, which take a scanner",
     },
     Absent {
         long: "list",
@@ -88,6 +81,9 @@ struct BakeArgs {
     /// Set type of progress output ("auto", "quiet", "plain", "tty", "rawjson")
     #[arg(long, value_name = "string")]
     progress: Option<String>,
+    /// Shorthand for "--set=*.attest=type=provenance"
+    #[arg(long, value_name = "string")]
+    provenance: Option<String>,
     /// Always attempt to pull all referenced images
     #[arg(long)]
     pull: bool,
@@ -153,6 +149,7 @@ fn run(args: &BakeArgs, session: &Session) -> Result<u8> {
         // What others are built upon is an image, whatever else becomes of it.
         words.extend((!names.iter().any(|it| it == name)).then(|| "--load".to_owned()));
         words.extend(args.check.then(|| "--check".to_owned()));
+        words.extend(args.provenance.iter().map(|word| format!("--provenance={word}")));
         words.extend(args.allow.iter().map(|word| format!("--allow={word}")));
         let progress = args.progress.clone().or_else(|| std::env::var("BUILDKIT_PROGRESS").ok());
         let progress = progress.filter(|word| !several || matches!(word.as_str(), "quiet" | "rawjson"));

@@ -63,6 +63,9 @@ impl Definition {
     fn json(&mut self, text: &str) -> Result<()> {
         let document: Map<String, Value> = serde_json::from_str(text)?;
         for (kind, value) in document {
+            if !matches!(kind.as_str(), "group" | "target" | "variable" | "function") {
+                bail!("the block {kind:?} is unknown");
+            }
             let Value::Object(blocks) = value else { bail!("{kind} is not an object") };
             for (name, block) in blocks {
                 let fields = match block {

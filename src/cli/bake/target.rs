@@ -40,7 +40,9 @@ pub(in crate::cli) fn words(target: &Map<String, Value>) -> Result<Vec<String>> 
                 _ => bail!("{key} is neither true nor false"),
             },
             "dockerfile-inline" | "description" | "name" => {}
-            "attest" | "annotations" | "matrix" | "call" | "policy" => {
+            "attest" => each(&mut words, "--attest", key, value)?,
+            "annotations" => each(&mut words, "--annotation", key, value)?,
+            "matrix" | "call" | "policy" => {
                 bail!("the field {key} is not known here")
             }
             _ => bail!("the field {key} is unknown"),

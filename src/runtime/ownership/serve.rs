@@ -223,6 +223,7 @@ impl Steward {
     /// execve(2), before it happens. If it then fails, a setuid program has made its owner of a process that it is not
     /// run by; nothing is at stake.
     fn execute(&mut self, call: &Call) {
+        self.table.mark(call.pid);
         if self.table.is_plain() {
             return;
         }
@@ -258,17 +259,17 @@ impl Steward {
     /// getsockopt(2) with `SO_PEERCRED`: who the other end believes to be.
     fn peer(&self, call: &Call) -> Result<Verdict, Errno> {
         let guest = Guest::new(call, self.listener.as_fd(), &self.views);
-        if self.table.is_plain() || guest.int(1) != libc::SOL_SOCKET {
+        if guest.int(1) != libc::SOL_SOCKET {
             return Ok(Verdict::Through);
         }
         let socket = guest.socket(guest.int(0))?;
         let peer = rustix::net::sockopt::socket_peercred(&socket)?;
         let number = u32::try_from(peer.pid.as_raw_nonzero().get()).map_err(|_| Errno::SRCH)?;
-        let credentials = self.table.of(number);
+        let Some((uid, gid)) = Table::ids_of(number) else { return Ok(Verdict::Through) };
         let pid = guest.name_of(peer.pid)?;
         let mut bytes = pid.to_ne_bytes().to_vec();
-        bytes.extend(credentials.user.effective.to_ne_bytes());
-        bytes.extend(credentials.group.effective.to_ne_bytes());
+        bytes.extend(uid.to_ne_bytes());
+        bytes.extend(gid.to_ne_bytes());
         let mut room = [0; 4];
         guest.read(call.arguments[4], &mut room)?;
         let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;

@@ -7,10 +7,12 @@
 //! through the types.
 
 mod digest;
+mod duration;
 mod platform;
 mod reference;
 
 pub use digest::{Digest, Hasher, ParseDigestError};
+pub use duration::duration;
 pub use oci_spec::{distribution, image, runtime};
 pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ParseReferenceError, Reference, familiar_repository};

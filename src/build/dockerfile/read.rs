@@ -6,6 +6,7 @@ use super::instruction::{Argument, Command, Copy, Health, Instruction, Kind, Run
 use super::line::{Document, Line};
 use super::{mount, words};
 use crate::build::lint::{Lint, rule};
+use crate::oci;
 
 /// All keywords.
 const KEYWORDS: &[&str] = &[
@@ -346,51 +347,11 @@ fn interval(name: &str, text: &str) -> Result<i64, Fault> {
     if text.is_empty() {
         return Ok(0);
     }
-    let nanoseconds = duration(text).map_err(|why| Fault::new(why).about(text))?;
+    let nanoseconds = oci::duration(text).map_err(|why| Fault::new(why).about(text))?;
     if nanoseconds != 0 && nanoseconds < 1_000_000 {
         return Err(Fault::new(format!("Interval {name:?} cannot be less than 1ms")).about(text));
     }
     Ok(nanoseconds)
-}
-
-/// Reads a duration as Go does: `1h30m`, `1.5s`.
-fn duration(text: &str) -> Result<i64, String> {
-    let bad = || format!("time: invalid duration {text:?}");
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Ok(0);
-    }
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    let mut total = 0.0_f64;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..end].parse().map_err(|_| bad())?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let scale = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            "" => return Err(format!("time: missing unit in duration {text:?}")),
-            unit => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
-        };
-        total += number * scale;
-        rest = &rest[end..];
-    }
-    #[allow(clippy::cast_precision_loss, reason = "a bound, not a value")]
-    if total > i64::MAX as f64 {
-        return Err(bad());
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "checked right above")]
-    Ok((sign * total) as i64)
 }
 
 fn onbuild(line: &Line) -> Result<String, Fault> {

@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
 use super::template::print::quote;
-use super::units::duration;
+use crate::oci::duration;
 
 /// Reads what `--since` and `--until` take: a duration before `now`, a date with or without time and zone,
 /// or seconds since 1970.

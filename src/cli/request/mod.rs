@@ -15,11 +15,11 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use clap::Args;
 
-use super::format::units::duration;
 use super::grammar::integer;
 use super::report::{misuse, response};
 use super::session::Session;
 use crate::container::{Attach, CreateRequest, DeviceRequest, Healthcheck, Ulimit, is_cdi};
+use crate::oci::duration;
 
 pub(super) use absent::ABSENT;
 pub(super) use limits::LimitFlags;

@@ -66,13 +66,30 @@ mod tty;
 mod udp;
 mod volumes;
 
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use support::harness;
+
+/// Set once signals have their default actions.
+const HEARING: &str = "CORACLE_SUITE_HEARS";
+
+/// Runs this program again with no signal ignored. Whoever starts it in the background of a script has SIGINT ignored, and
+/// so would every command have it that is tested.
+fn hear() -> ExitCode {
+    coracle::sys::process::reset_signals();
+    let mut again = Command::new("/proc/self/exe");
+    let error = again.args(std::env::args_os().skip(1)).env(HEARING, "1").exec();
+    eprintln!("suite: start again: {error}");
+    ExitCode::FAILURE
+}
 
 fn main() -> ExitCode {
     if let Some(code) = support::role::play() {
         return code;
+    }
+    if std::env::var_os(HEARING).is_none() {
+        return hear();
     }
     harness::run(&[
         ("architecture", architecture::TESTS),

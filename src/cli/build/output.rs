@@ -59,6 +59,7 @@ impl Destinations {
             return Ok(());
         }
         let Some(kind) = fields.get("type") else { bail!("type is required for output") };
+        refuse(&fields)?;
         let path = fields.any(&["dest", "dst"]);
         let file = || path.filter(|path| *path != "-").map(PathBuf::from);
         self.rewrite_timestamp |= fields.truth("rewrite-timestamp");
@@ -115,6 +116,29 @@ impl Destinations {
     }
 }
 
+/// Refuses what BuildKit's exporters can do and ours cannot.
+fn refuse(fields: &Fields) -> Result<()> {
+    if let Some(kind) = fields.get("compression").filter(|kind| *kind != "gzip") {
+        bail!("compression={kind}: new layers are packed with gzip");
+    }
+    let absent = [
+        "compression-level",
+        "force-compression",
+        "push-by-digest",
+        "name-canonical",
+        "dangling-name-prefix",
+    ];
+    let asked = |key: &&&str| fields.get(key).is_some_and(|value| !matches!(value, "false" | "0"));
+    if let Some(key) = absent.iter().find(asked) {
+        bail!("{key}: outputs have no such option");
+    }
+    // Several platforms in one directory, each in its own.
+    if fields.get("platform-split") == Some("false") {
+        bail!("platform-split=false: the files of several platforms go to directories of their own");
+    }
+    Ok(())
+}
+
 fn create(path: Option<&Path>) -> Result<File> {
     if let Some(path) = path {
         return File::create(path).with_context(|| format!("create {}", path.display()));
@@ -143,6 +167,12 @@ mod tests {
         assert!(read(&["type=registry,name=r/x"]).unwrap().push);
         let both = read(&["type=docker", "type=oci,dest=a.tar"]).unwrap();
         assert!(both.image && both.files == [Destination::Archive(Format::OciArchive, Some("a.tar".into()))]);
+        assert!(read(&["type=image,compression=gzip,force-compression=false"]).is_ok());
+        for refused in
+            ["compression=zstd", "force-compression=true", "push-by-digest=true", "compression-level=9"]
+        {
+            assert!(read(&[&format!("type=image,{refused}")]).is_err(), "{refused}");
+        }
         assert!(read(&["type=what"]).is_err() && read(&["type=local"]).is_err());
     }
 }

@@ -80,7 +80,14 @@ impl SharingFlags {
             },
         };
         let host_uts = host("uts", "UTS", &text(&self.uts))?;
-        let host_users = host("userns", "USER", &text(&self.userns))?;
+        let users = text(&self.userns);
+        if users == "keep-id" || users.starts_with("keep-id:") {
+            bail!(
+                "--userns {users}: the layers of images are kept for one mapping of ids, in which you are the container's \
+                 root; what that writes to directories of yours is yours"
+            );
+        }
+        let host_users = host("userns", "USER", &users)?;
         let host_cgroups = match text(&self.cgroupns).as_str() {
             "" | "private" => false,
             "host" => true,
@@ -199,6 +206,10 @@ mod tests {
         assert_eq!(wrong(|flags| flags.pid = Some("container:".into())), "--pid: invalid PID mode");
         assert_eq!(wrong(|flags| flags.uts = Some("private".into())), "--uts: invalid UTS mode");
         assert_eq!(wrong(|flags| flags.userns = Some("x".into())), "--userns: invalid USER mode");
+        assert!(
+            wrong(|flags| flags.userns = Some("keep-id:uid=7".into()))
+                .contains("you are the container's root")
+        );
         assert_eq!(wrong(|flags| flags.cgroupns = Some("x".into())), "--cgroupns: invalid CGROUP mode");
         assert_eq!(wrong(|flags| flags.ipc = Some("x".into())), format!("{daemon}invalid IPC mode: x"));
         assert_eq!(

@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = tests![
     layers_have_the_owners,
     images_of_another_user,
     joining_processes_are_who_they_shall_be,
+    servers_know_who_calls,
     paths_of_the_process_itself,
     errors_are_the_kernels,
     capabilities_count,
@@ -153,6 +154,19 @@ fn joining_processes_are_who_they_shall_be() {
     assert_eq!(as_user("55:66", "id -u; id -g; stat -c %u:%g /open/f"), "55\n66\n5:44");
     sandbox.run(["rm", "-f", "cc"]).success();
     sandbox.expect_no_process();
+}
+
+fn servers_know_who_calls() {
+    let sandbox = of_one_user().with("probe", &image().layer(&Layer::new().probe()));
+    sandbox.run(["run", "-d", "--name", "cc", "probe", "/probe", "callers", "/open/s"]).success();
+    sandbox.wait_for_log("cc", "ready");
+    for user in ["app", "0", "55:66"] {
+        sandbox.run(["exec", "-u", user, "cc", "/probe", "call", "/open/s"]).success();
+    }
+    // One who has given up root, and one who comes from there.
+    sandbox.run(["exec", "cc", "su", "-s", "/bin/sh", "app", "-c", "/probe call /open/s"]).success();
+    sandbox.run(["logs", "cc"]).stdout("ready\n33:44\n0:0\n55:66\n33:44\n");
+    sandbox.run(["rm", "-f", "cc"]).success();
 }
 
 fn paths_of_the_process_itself() {

@@ -5,7 +5,9 @@
 
 use std::fs;
 use std::io;
+use std::io::Read as _;
 use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -33,12 +35,24 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         ["noise", server] => wire::noise(server).unwrap(),
         ["datagram", to, length] => say(wire::datagram(to, length.parse().unwrap())),
         ["mirror", address] => wire::mirror(address).unwrap(),
+        ["callers", path] => callers(path),
+        ["call", path] => drop(UnixStream::connect(path).unwrap().read(&mut [0])),
         _ => {
             eprintln!("probe: what is {arguments:?}?");
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Says of everybody who connects to a socket who he is.
+fn callers(path: &str) {
+    let listener = UnixListener::bind(path).unwrap();
+    println!("ready");
+    for caller in listener.incoming().flatten() {
+        let who = rustix::net::sockopt::socket_peercred(&caller).unwrap();
+        println!("{}:{}", who.uid.as_raw(), who.gid.as_raw());
+    }
 }
 
 /// Prints what came of something, be it an error.

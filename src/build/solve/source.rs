@@ -50,11 +50,7 @@ pub(super) fn bring(build: &Build<'_>, id: StepId, source: &Source) -> Result<Pa
             }
             Ok(dir)
         }
-        Source::Web { url, checksum } => {
-            let path = web(build, id, url, checksum.as_ref())?;
-            build.hold(path.parent().unwrap_or(&path))?;
-            Ok(path)
-        }
+        Source::Web { url, checksum } => web(build, id, url, checksum.as_ref()),
         Source::Git { remote, revision, subdirectory, keep, checksum } => {
             git(build, &Wanted { remote, revision, subdirectory, keep: *keep, checksum: checksum.as_deref() })
         }
@@ -63,7 +59,8 @@ pub(super) fn bring(build: &Build<'_>, id: StepId, source: &Source) -> Result<Pa
 
 fn web(build: &Build<'_>, id: StepId, url: &str, checksum: Option<&Digest>) -> Result<PathBuf> {
     let kept = build.store.cache_dir(&format!("web/{}", &Digest::of(url.as_bytes()).hex()[..32]))?;
-    let _lock = Lock::take(&kept.join("lock"), Mode::Exclusive).context("lock a file from the web")?;
+    build.hold(&kept)?;
+    let _filling = Lock::take(&kept.join("fill"), Mode::Exclusive).context("lock a file from the web")?;
     let about: Option<About> = read_json(&kept.join("about.json")).unwrap_or_default();
     let about = about.filter(|about| kept.join(about.digest.hex()).join(&about.name).exists());
     if let Some(about) = &about
@@ -149,7 +146,9 @@ fn git(build: &Build<'_>, wanted: &Wanted<'_>) -> Result<PathBuf> {
     }
     let name = Digest::of(format!("{}\0{commit}\0{}", wanted.remote, wanted.keep).as_bytes());
     let kept = build.store.cache_dir(&format!("git/{}", &name.hex()[..32]))?;
-    let lock = Lock::take(&kept.join("lock"), Mode::Exclusive).context("lock a repository")?;
+    build.hold(&kept)?;
+    // Another lock than that one, which this build and others hold to their ends.
+    let filling = Lock::take(&kept.join("fill"), Mode::Exclusive).context("lock a repository")?;
     let tree = kept.join("tree");
     if !tree.exists() {
         let new = kept.join("new");
@@ -158,8 +157,7 @@ fn git(build: &Build<'_>, wanted: &Wanted<'_>) -> Result<PathBuf> {
         check_out(&new, wanted, &commit)?;
         fs::rename(&new, &tree).context("give the repository its name")?;
     }
-    drop(lock);
-    build.hold(&kept)?;
+    drop(filling);
     if wanted.subdirectory.as_os_str().is_empty() {
         return Ok(tree);
     }

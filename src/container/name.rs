@@ -99,27 +99,12 @@ fn take(store: &Store, name: &str, make: impl Fn() -> io::Result<()>) -> Result<
         }
         let Ok(owner) = fs::read_link(&path) else { continue };
         let owner = owner.to_string_lossy().into_owned();
-        if ContainerDir::new(store, &owner).exists() || is_being_made(store, &owner) {
+        if !store.is_nobody(&owner) {
             return Err(NameTaken { name: name.to_owned(), id: owner }.into());
         }
         // Left by a crash between the claim and the publication, or by a removal: take it over.
-        let _lock = store.lock("names", crate::store::Mode::Exclusive)?;
-        if fs::read_link(&path).is_ok_and(|now| now.as_os_str() == owner.as_str())
-            && !ContainerDir::new(store, &owner).exists()
-            && !is_being_made(store, &owner)
-        {
-            let _ = fs::remove_file(&path);
-        }
+        store.release_dangling(&path, &owner)?;
     }
-}
-
-/// Tells whether a living process is making the container `id`: its staging directory holds it.
-fn is_being_made(store: &Store, id: &str) -> bool {
-    let Ok(entries) = fs::read_dir(store.staging()) else { return false };
-    entries.flatten().any(|entry| {
-        entry.path().join(id).exists()
-            && crate::store::Lock::is_held(&entry.path().join("lock")).unwrap_or(false)
-    })
 }
 
 /// Gives up `name` if it is the container `id`'s.

@@ -162,13 +162,14 @@ pub(super) fn tear_down(
 /// Moves the directory out of sight in one step, gives up the name, and removes what was moved.
 fn bury(store: &Store, dir: &ContainerDir, config: Option<&ContainerConfig>) -> Result<()> {
     let staged = store.stage()?;
+    // Once the container is out of sight, others may give its name up.
+    let name = name::of(store, dir.id());
     let grave = staged.path("grave");
     match fs::rename(dir.path(), &grave) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("remove container {}", dir.short_id())),
     }
-    let name = name::of(store, dir.id());
     if let Some(name) = &name {
         name::release(store, name, dir.id());
     }

@@ -1,6 +1,5 @@
 //! The store's records, read by somebody who expects the worst.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -149,24 +148,7 @@ impl Store {
         Ok(dirs.filter(|dir| !Lock::is_held(&dir.join("lock")).unwrap_or(false)).collect())
     }
 
-    /// Returns the names of containers whose container is not there and is not being made either.
-    pub fn dangling_names(&self) -> Result<Vec<(String, PathBuf)>> {
-        let staged: BTreeSet<_> = entries(&self.staging())?
-            .iter()
-            .flat_map(|dir| entries(dir).unwrap_or_default())
-            .filter_map(|path| Some(path.file_name()?.to_owned()))
-            .collect();
-        let mut found = Vec::new();
-        for path in entries(&self.names())? {
-            let Ok(id) = fs::read_link(&path) else { continue };
-            if !self.containers().join(&id).exists() && !staged.contains(id.as_os_str()) {
-                found.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Removes what killed commands have left: half-written records, staging, and claims. Returns at once if
+    /// Removes what killed commands have left: half-written records, staging, claims, and names. Returns at once if
     /// there is nothing.
     pub fn remove_leftovers(&self, records: &[PathBuf]) -> Result<()> {
         {
@@ -178,6 +160,7 @@ impl Store {
         }
         super::sweep_staging(self)?;
         self.sweep_claims();
+        self.sweep_names()?;
         remove_trees(self.dead_staging()?);
         Ok(())
     }

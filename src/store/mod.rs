@@ -43,6 +43,7 @@ mod claim;
 mod image;
 mod journal;
 mod layer;
+mod names;
 mod pin;
 mod record;
 mod reference;

@@ -89,6 +89,10 @@ pub fn sweep_under(store: &Store, gc: Lock) -> Result<Freed> {
     }
     drop(gc);
     store.sweep_claims();
+    // Before what they were claimed for goes, which shows that there may be some.
+    if !dead.is_empty() {
+        store.sweep_names()?;
+    }
     dead.extend(graves.full);
     remove_trees(dead);
     Ok(freed)
@@ -121,7 +125,7 @@ impl<'a> Graves<'a> {
     }
 }
 
-/// Removes the staging directories that a killed command has left. Returns at once if there is none at all.
+/// Removes the staging directories that a killed command has left, and the names claimed for what was in them. Returns at once if there is none at all.
 pub fn sweep_staging(store: &Store) -> Result<()> {
     if entries(&store.staging())?.is_empty() {
         return Ok(());
@@ -129,6 +133,7 @@ pub fn sweep_staging(store: &Store) -> Result<()> {
     let gc = store.lock("gc", Mode::Exclusive)?;
     let (_, dead) = staging(store)?;
     drop(gc);
+    store.sweep_names()?;
     // What resists is tried again by the next sweep.
     remove_trees(dead);
     Ok(())

@@ -212,10 +212,6 @@ impl Round<'_> {
 /// Cleans up what killed commands have left.
 pub(super) fn tidy(store: &Store) -> Result<()> {
     store.remove_leftovers(&store.records()?.leftovers)?;
-    for (_, path) in store.dangling_names()? {
-        let _lock = store.lock("names", Mode::Exclusive)?;
-        store.remove_record(&path)?;
-    }
     if store.index_state().is_ok_and(|state| state != Derived::Current) {
         store.rebuild_index()?;
     }

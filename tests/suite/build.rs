@@ -7,8 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 
+use crate::crash::{kill_after_delays, nothing_is_left_over};
 use crate::support::harness::{Test, tests};
-use crate::support::{Sandbox, wait_until};
+use crate::support::{Image, Need, Sandbox, needs, wait_until};
 
 pub(crate) const TESTS: &[Test] = tests![
     caches_by_content,
@@ -17,6 +18,8 @@ pub(crate) const TESTS: &[Test] = tests![
     keeps_secrets_to_itself,
     builds_of_the_same_share_the_work,
     ends_with_its_commands,
+    killing_it_at_any_moment_spoils_nothing,
+    a_full_disk_spoils_nothing,
     makes_the_same_bytes_again,
     takes_its_cache_elsewhere,
     frees_its_cache,
@@ -181,6 +184,67 @@ fn ends_with_its_commands() {
     build(&sandbox, &[&directory]);
     assert_eq!(fs::read_dir(sandbox.store().join("staging")).unwrap().count(), 0);
     sandbox.run(["system", "check"]).success();
+}
+
+fn killing_it_at_any_moment_spoils_nothing() {
+    let sandbox = Sandbox::new().busybox();
+    let dockerfile = "FROM busybox AS made\nARG N\n\
+        RUN --mount=type=cache,target=/kept dd if=/dev/zero of=/kept/f bs=64k count=8 && cp /kept/f /made && \
+            sleep 0.02 && echo end >> /made\n\
+        FROM busybox\nARG N\nCOPY many /many\nCOPY --from=made /made /\n\
+        RUN sleep 0.02; ls /many | wc -l > /count\nCMD wc -c < /made; tail -c 4 /made; cat /count\n";
+    let mut files = vec![("Dockerfile".to_owned(), dockerfile.to_owned())];
+    files.extend((0..150).map(|n| (format!("many/{n}"), n.to_string().repeat(3000))));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let directory = context(&sandbox, "context", &files);
+    // Of work that is made anew, and of work that is there in part.
+    for (words, killed) in [(&["--no-cache"][..], "N=1"), (&[], "N=2")] {
+        let mut arguments = NET.to_vec();
+        arguments.extend(words);
+        arguments.extend(["-q", "--build-arg", killed, &directory]);
+        kill_after_delays(&sandbox, &arguments, b"", |delay| {
+            crate::check::clean(&sandbox);
+            if delay % 4 == 0 {
+                // What was left is as good as what is made now.
+                build(&sandbox, &["-t", "whole", "--build-arg", killed, &directory]);
+                sandbox.run(["run", "--rm", "whole"]).stdout("524292\nend\n150\n").success();
+                sandbox.run(["rmi", "-f", "whole"]).success();
+                sandbox.run(["builder", "prune", "-af"]).success();
+            }
+        });
+    }
+    sandbox.run(["builder", "prune", "-af"]).success();
+    nothing_is_left_over(&sandbox);
+}
+
+fn a_full_disk_spoils_nothing() {
+    needs(Need::Root);
+    let steps = "FROM base:1\nCOPY blob /blob\nRUN dd if=/dev/zero of=/more bs=64k count=16 && echo end >> /more\n\
+        CMD cat /blob /more | wc -c; tail -c 4 /more\n";
+    let less = "FROM base:1\nRUN echo small > /small\nCMD cat /small\n";
+    let mut built = 0;
+    for kilobytes in [4600, 5400, 6200, 7000, 9000, 16000] {
+        let sandbox = Sandbox::new();
+        let base = sandbox.file("base.tar", Image::busybox().docker_archive("base:1"));
+        let blob = "b".repeat(1 << 20);
+        let big = context(&sandbox, "big", &[("Dockerfile", steps), ("blob", &blob)]);
+        let small = context(&sandbox, "small", &[("Dockerfile", less)]);
+        let script = format!(
+            "c=$0; b=\"$c build -q --network none\"; $c load -q -i {base} >&2 || exit 10; \
+             $b -t big {big} >&2; built=$?; $c system check >&2 || exit 11; \
+             [ $built != 0 ] || [ \"$($c run --rm big | tr '\\n' ' ')\" = '2097156 end ' ] || exit 12; \
+             dd if=/dev/zero of=data/filler bs=4k 2>/dev/null; \
+             $b --no-cache -t big {big} >&2 && exit 13; $c system check >&2 || exit 14; \
+             rm data/filler; $b -t small {small} >&2 || exit 15; \
+             $c rmi -f big >&2; $c builder prune -af >&2 || exit 19; \
+             [ \"$($c run --rm small)\" = small ] || exit 16; $c system check >&2 || exit 17; \
+             [ -z \"$(ls data/coracle/staging)\" ] || exit 18; echo sound $built"
+        );
+        let outcome = sandbox.command([&script]).shell().small_disk(kilobytes << 10).run();
+        outcome.success().stdout_contains("sound ").stderr_contains("o space left on device");
+        built += usize::from(outcome.text().ends_with("sound 0"));
+    }
+    assert!((1..6).contains(&built), "{built} of the disks had room for the image");
 }
 
 fn makes_the_same_bytes_again() {

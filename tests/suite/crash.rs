@@ -153,7 +153,12 @@ fn everything_is_gone_as_after_a_reboot() {
 }
 
 /// Kills a call of the program after each of many delays, and lets `check` look at what it left.
-fn kill_after_delays(sandbox: &Sandbox, arguments: &[&str], stdin: &[u8], mut check: impl FnMut(u64)) {
+pub(crate) fn kill_after_delays(
+    sandbox: &Sandbox,
+    arguments: &[&str],
+    stdin: &[u8],
+    mut check: impl FnMut(u64),
+) {
     for delay in [0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30, 40, 50, 70, 100, 150] {
         let command = sandbox.command(arguments.iter().copied()).stdin(stdin).spawn();
         std::thread::sleep(Duration::from_millis(delay));
@@ -355,7 +360,7 @@ fn killing_what_borrows_or_names_at_any_moment() {
 }
 
 /// Claims that the commands after a killed one have cleaned up behind it.
-fn nothing_is_left_over(sandbox: &Sandbox) {
+pub(crate) fn nothing_is_left_over(sandbox: &Sandbox) {
     let outcome = sandbox.run(["system", "check"]);
     assert!(!outcome.success().error_text().contains("killed"), "{outcome}");
     let left: Vec<_> = std::fs::read_dir(sandbox.store().join("staging")).unwrap().flatten().collect();

@@ -20,6 +20,7 @@
 //! mount namespace of their own in which they see the files of the step's base. When the build ends, however it
 //! ends, so do they.
 
+mod cached;
 mod command;
 mod contents;
 mod export;

@@ -215,7 +215,12 @@ impl Outside {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let (wait, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("make a pipe")?;
         let (complaints, complain) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("make a pipe")?;
-        match process::clone(0, Parent::Caller).with_context(|| format!("start {name}"))? {
+        let cloned = process::clone(0, Parent::Caller).map_err(|error| match error.raw_os_error() {
+            // Filters of system calls that refuse user namespaces say so of clone3(2) as a whole.
+            Some(libc::ENOSYS) => diagnose(rustix::io::Errno::NOSYS),
+            _ => Error::from(error).context(format!("start {name}")),
+        });
+        match cloned? {
             Cloned::Parent { pidfd, .. } => Ok(Self { name, pidfd, go, complaints }),
             Cloned::Child => {
                 drop((go, complaints));

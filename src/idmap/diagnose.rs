@@ -20,6 +20,9 @@ pub fn diagnose(errno: Errno) -> Error {
     anyhow!("{}", facts.explain(errno)).context(format!("make a user namespace: {errno}"))
 }
 
+const FILTERED: &str = "a seccomp filter refuses it, most likely that of a container around this one; start the outer \
+                        container with --security-opt seccomp=unconfined";
+
 /// What the kernel says about itself and this process.
 #[derive(Debug, Clone, Copy, Default)]
 struct Facts {
@@ -43,6 +46,7 @@ impl Facts {
                 "too many user namespaces: the limit of user.max_user_namespaces is reached, or they are nested \
                  32 deep"
             }
+            Errno::NOSYS if self.filtered => FILTERED,
             Errno::INVAL | Errno::NOSYS => "this kernel is built without user namespaces (CONFIG_USER_NS)",
             _ if self.clone_switch == Some(0) && !self.privileged => {
                 "unprivileged user namespaces are switched off; as root: sysctl -w \
@@ -52,10 +56,7 @@ impl Facts {
                 "this process is in a chroot, where the kernel allows no user namespace; enter the directory by \
                  pivot_root, or run outside of it"
             }
-            _ if self.filtered => {
-                "a seccomp filter refuses it, most likely that of a container around this one; start the outer \
-                 container with --security-opt seccomp=unconfined"
-            }
+            _ if self.filtered => FILTERED,
             _ if self.apparmor == Some(1) && !self.privileged => {
                 "AppArmor restricts unprivileged user namespaces; as root: sysctl -w \
                  kernel.apparmor_restrict_unprivileged_userns=0, or load an AppArmor profile for this program \
@@ -103,6 +104,7 @@ mod tests {
         says(Facts { clone_switch: Some(0), ..none }, Errno::PERM, "unprivileged_userns_clone=1");
         says(Facts { apparmor: Some(1), ..none }, Errno::ACCESS, "AppArmor");
         says(Facts { filtered: true, ..none }, Errno::PERM, "seccomp=unconfined");
+        says(Facts { filtered: true, ..none }, Errno::NOSYS, "seccomp=unconfined");
         says(Facts { chrooted: true, ..none }, Errno::PERM, "chroot");
         says(none, Errno::PERM, "security module");
         says(none, Errno::INVAL, "CONFIG_USER_NS");

@@ -80,14 +80,32 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Resu
     };
     let layers = lower.iter().map(open).collect::<Result<Vec<OwnedFd>>>()?;
     let (upper_fd, work_fd) = (open(&upper.to_owned())?, open(&work.to_owned())?);
+    stack(&layers, &upper_fd, &work_fd, volatile, upper).map_err(|error| match unsuitable(&upper_fd) {
+        Some(kind) => error.context(format!(
+            "{} is on {kind}, which cannot hold the changes of an overlay; choose a directory on a local disk, on a \
+             volume, or in memory (/dev/shm) with CORACLE_ROOT",
+            upper.display()
+        )),
+        None => error,
+    })
+}
+
+/// Stacks what is open.
+fn stack(
+    layers: &[OwnedFd],
+    upper: &OwnedFd,
+    work: &OwnedFd,
+    volatile: bool,
+    place: &Path,
+) -> Result<Mounted> {
     let making = Making::begin("overlay", "overlay")?;
     let mut layers_left = layers.iter().map(name);
     if let Some(top) = layers_left.next() {
         match making.try_set("lowerdir+", Some(&top)) {
             // Before Linux 6.5 there is no such option.
             Err(Errno::INVAL) => {
-                overlay_at_once(&layers, &upper_fd, &work_fd, volatile, upper)?;
-                return Ok(Mounted::On(upper.to_owned()));
+                overlay_at_once(layers, upper, work, volatile, place)?;
+                return Ok(Mounted::On(place.to_owned()));
             }
             result => result.context("add the top layer")?,
         }
@@ -95,23 +113,13 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Resu
     for layer in layers_left {
         making.set("lowerdir+", Some(&layer))?;
     }
-    making.set("upperdir", Some(&name(&upper_fd)))?;
-    making.set("workdir", Some(&name(&work_fd)))?;
+    making.set("upperdir", Some(&name(upper)))?;
+    making.set("workdir", Some(&name(work)))?;
     making.set("userxattr", None)?;
     if volatile {
         making.set("volatile", None)?;
     }
-    match making.finish(0) {
-        Err(error) => Err(match unsuitable(&upper_fd) {
-            Some(kind) => error.context(format!(
-                "{} is on {kind}, which cannot hold the changes of an overlay; choose a directory on a local disk \
-                 with CORACLE_ROOT",
-                upper.display()
-            )),
-            None => error,
-        }),
-        tree => Ok(Mounted::Aside(tree?)),
-    }
+    Ok(Mounted::Aside(making.finish(0)?))
 }
 
 /// Names the file system that `directory` is on, if it is one of those known not to do for an upper directory.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::harness::{Test, tests};
+use crate::support::sandbox::programs;
 use crate::support::{Image, Layer, Meta, Need, Sandbox, host, needs};
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -13,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     root_runs_in_a_user_namespace_too,
     without_user_namespaces_the_cause_is_named,
     a_store_survives_a_change_of_level,
+    inside_another_container_it_needs_a_disk_and_its_calls,
 ];
 
 fn mapped(sandbox: &Sandbox) -> u64 {
@@ -125,4 +127,28 @@ fn a_store_survives_a_change_of_level() {
         .stdout("33:33\n1000:1000\n")
         .success();
     sandbox.run(["rmi", "owners"]).success();
+}
+
+fn inside_another_container_it_needs_a_disk_and_its_calls() {
+    let sandbox = Sandbox::new().busybox();
+    let image = sandbox.file("image.tar", Image::busybox().docker_archive("inner:1"));
+    let outer = |flags: &[&str]| {
+        let program = format!("{}/coracle:/bin/coracle:ro", programs().display());
+        let image = format!("{image}:/image.tar:ro");
+        let script = "coracle load -q -i /image.tar && coracle run --rm --network none inner:1 echo deep";
+        let mut words = vec!["run", "--rm", "-v", &program, "-v", &image];
+        words.extend(flags);
+        words.extend(["busybox", "sh", "-c", script]);
+        sandbox.run(words)
+    };
+    // The default filter allows no user namespaces.
+    outer(&[]).code(1).stderr_contains("start the outer container with --security-opt seccomp=unconfined");
+    // The container's own file system is an overlay, and those do not lie upon each other.
+    outer(&["--privileged"])
+        .code(125)
+        .stderr_contains("is on another overlay")
+        .stderr_contains("CORACLE_ROOT");
+    outer(&["--privileged", "-v", "inner:/store", "-e", "CORACLE_ROOT=/store"])
+        .success()
+        .stdout_contains("deep\n");
 }

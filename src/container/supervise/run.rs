@@ -34,6 +34,9 @@ use crate::runtime::Process;
 use crate::store::{Lock, Store};
 use crate::sys;
 
+/// How long the steward of a container whose first process has ended is waited for.
+const STEWARD: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 /// Input that may wait for the process before clients are made to wait, in bytes.
 const INPUT_WAITING: usize = 64 << 10;
 
@@ -327,8 +330,9 @@ impl Supervisor {
         let Some(process) = self.process.take() else { return Ok(None) };
         let code = sys::process::reap(process.pidfd.as_fd()).context("collect the process")?.code();
         if let Some(steward) = &process.steward {
-            // It may be at work for a process that is gone; then nothing changes the files any more.
-            let _ = rustix::io::read(steward, &mut [0; 1][..]);
+            // It may be at work for a process that is gone; then nothing changes the files any more. One that a
+            // file system keeps waiting is not waited for.
+            let _ = poll(&mut [PollFd::new(steward, PollFlags::IN)], Some(&STEWARD));
         }
         if !self.config.sharing.dies_as_one()
             && let Err(error) = strays::kill(&self.config.id)

@@ -526,7 +526,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand create" -l oom-score-adj
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
-complete -c coracle -n "__fish_coracle_using_subcommand create" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand create" -l userns -d 'User namespace: host, in which the container\'s root is you; or keep-id[:uid=N,gid=N], in which you have your own ids, or these' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l uts -d 'UTS namespace: host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
 complete -c coracle -n "__fish_coracle_using_subcommand create" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
@@ -964,7 +964,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand run" -l oom-score-adj -d
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
-complete -c coracle -n "__fish_coracle_using_subcommand run" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand run" -l userns -d 'User namespace: host, in which the container\'s root is you; or keep-id[:uid=N,gid=N], in which you have your own ids, or these' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l uts -d 'UTS namespace: host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
 complete -c coracle -n "__fish_coracle_using_subcommand run" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
@@ -1302,7 +1302,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l userns -d 'User namespace: host, in which the container\'s root is you; or keep-id[:uid=N,gid=N], in which you have your own ids, or these' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l uts -d 'UTS namespace: host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from create" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r
@@ -1451,7 +1451,7 @@ complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_se
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l pid -d 'PID namespace: host or container:NAME' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l runtime -d 'Runtime; there is one, coracle\'s own' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l storage-opt -d 'Refused: limits of the container\'s file system, which only root can set' -r
-complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l userns -d 'User namespace: host, which is the user\'s own one' -r
+complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l userns -d 'User namespace: host, in which the container\'s root is you; or keep-id[:uid=N,gid=N], in which you have your own ids, or these' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l uts -d 'UTS namespace: host' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l volume-driver -d 'Driver of the volumes; there is one, "local"' -r
 complete -c coracle -n "__fish_coracle_using_subcommand container; and __fish_seen_subcommand_from run" -l volumes-from -d 'Mount what another container mounts (NAME[:ro])' -r

@@ -11,12 +11,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::access::client_of;
 use super::format::units::human_size;
 use super::grammar::{Arity, Rules};
-use super::pull::enter;
+use super::pull::enter_as;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir};
-use crate::image::{self, Check, Connect, Meter, Outcome, Report, Stand};
+use crate::idmap::{Identity, Kept, Range};
+use crate::image::{self, Check, Connect, Mapping, Meter, Outcome, Report, Stand};
 use crate::oci::Reference;
 use crate::store::Store;
 
@@ -42,12 +43,21 @@ struct CheckArgs {
 
 fn run(args: &CheckArgs, session: &Session) -> Result<u8> {
     let store = session.image_store()?;
-    let (stands, mut damaged) = stands(store)?;
-    let (_ancestor, mapping) = enter(session)?;
+    let (stands, kept, mut damaged) = stands(store)?;
+    let (_ancestor, identity) = enter_as(session, None)?;
+    let mapping = Mapping::of(&identity);
+    let others = others(&identity, &mapping, &kept);
     let connect = |reference: &Reference| client_of(session, reference);
     let connect: &Connect<'_> = &connect;
     let meter = Bar::default();
-    let check = Check { store, mapping: &mapping, stands: &stands, quick: args.quick, meter: &meter };
+    let check = Check {
+        store,
+        mapping: &mapping,
+        others: &others,
+        stands: &stands,
+        quick: args.quick,
+        meter: &meter,
+    };
     let report = image::check(&check, args.repair.then_some(connect)).map_err(response)?;
     meter.clear();
     let wrong = report.findings.iter().filter(|found| !matches!(found.outcome, Outcome::Repaired(_))).count();
@@ -65,8 +75,24 @@ fn run(args: &CheckArgs, session: &Session) -> Result<u8> {
     Ok(u8::from(wrong > 0))
 }
 
-/// Returns what containers stand on, and a line for each whose configuration cannot be read.
-fn stands(store: &Store) -> Result<(Vec<Stand>, Vec<String>)> {
+/// Returns the mappings of containers that keep the user's ids: the usual one, and those that there are.
+fn others(identity: &Identity, mapping: &Mapping, kept: &[Kept]) -> Vec<Mapping> {
+    let own = |ranges: &[Range]| ranges.first().map_or(0, |range| range.outside);
+    let usual = Kept { uid: own(&identity.map.uids), gid: own(&identity.map.gids) };
+    let mut others: Vec<Mapping> = Vec::new();
+    for kept in std::iter::once(&usual).chain(kept) {
+        // Where no ids can be kept there are none.
+        let Ok(identity) = identity.clone().keeping(Some(*kept)) else { continue };
+        let other = Mapping::of(&identity);
+        if other.key != mapping.key && !others.contains(&other) {
+            others.push(other);
+        }
+    }
+    others
+}
+
+/// Returns what containers stand on, the ids that they keep, and a line for each whose configuration cannot be read.
+fn stands(store: &Store) -> Result<(Vec<Stand>, Vec<Kept>, Vec<String>)> {
     let summaries = container::list(store).map_err(response)?;
     let mut damaged = Vec::new();
     for entry in std::fs::read_dir(store.containers())?.flatten() {
@@ -78,6 +104,7 @@ fn stands(store: &Store) -> Result<(Vec<Stand>, Vec<String>)> {
             ));
         }
     }
+    let kept = summaries.iter().filter_map(|summary| summary.config.sharing.kept()).collect();
     let stands = summaries
         .into_iter()
         .map(|summary| Stand {
@@ -87,7 +114,7 @@ fn stands(store: &Store) -> Result<(Vec<Stand>, Vec<String>)> {
             map: summary.config.map,
         })
         .collect();
-    Ok((stands, damaged))
+    Ok((stands, kept, damaged))
 }
 
 fn summary(report: &Report, wrong: usize, repaired: usize) -> String {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{ArgAction, Args, FromArgMatches};
 
 use super::grammar::{Arity, Rules};
-use super::pull::enter;
+use super::pull::enter_for;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
@@ -82,7 +82,7 @@ pub(super) fn commit(
         reference,
     };
     let held = args.pause.then(|| container::halt(store, &dir)).transpose().map_err(response)?;
-    let (_ancestor, mapping) = enter(session).map_err(response)?;
+    let (_ancestor, mapping) = enter_for(session, &dir).map_err(response)?;
     let id = container::commit(store, &dir, &mapping, request, held).map_err(response)?;
     Session::print(&format!("{id}\n"))?;
     Ok(0)

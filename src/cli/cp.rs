@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, FromArgMatches};
 use super::format::units::human_size;
 use super::grammar::{Arity, Rules};
 use super::load::stdin;
-use super::pull::enter;
+use super::pull::enter_as;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
@@ -136,9 +136,9 @@ fn into(
 
 fn open(session: &Session, container: &str) -> Result<Files> {
     let dir = find(session, container)?;
-    let identity = Session::identity()?;
-    let (ancestor, mapping) = enter(session).map_err(response)?;
-    let files = Files::open(session.store()?, &dir, container, &identity, &mapping).map_err(response)?;
+    let entered = dir.config().and_then(|config| enter_as(session, config.sharing.kept()));
+    let (ancestor, identity) = entered.map_err(response)?;
+    let files = Files::open(session.store()?, &dir, container, &identity).map_err(response)?;
     // What holds the namespace is this process.
     drop(ancestor);
     Ok(files)

@@ -14,6 +14,7 @@ use super::request::{ABSENT, ContainerFlags, open_error};
 use super::session::Session;
 use super::tree::Spec;
 use crate::container::{self, ContainerDir, CreateRequest, Created, RemoveOptions, Remover};
+use crate::idmap::Kept;
 use crate::image::{self, Image, ResolveError};
 use crate::oci::{Platform, Reference};
 use crate::store::{MapKey, Store};
@@ -44,7 +45,7 @@ fn run(args: &CreateArgs, session: &Session) -> Result<u8> {
 /// Finds the image, pulling it if that is asked for, and creates the container.
 pub(super) fn create(session: &Session, flags: &ContainerFlags, request: CreateRequest) -> Result<Created> {
     let cidfile = flags.cidfile.as_deref().map(IdFile::open).transpose()?;
-    let (image, identity) = find_image(session, flags)?;
+    let (image, identity) = find_image(session, flags, request.sharing.kept())?;
     let created = container::create(session.store()?, &identity, &image, request).map_err(response)?;
     for warning in &created.warnings {
         Session::note(&format!("WARNING: {warning}"));
@@ -90,10 +91,14 @@ impl Drop for IdFile<'_> {
     }
 }
 
-/// Returns the image, with its layers unpacked for this user.
-fn find_image(session: &Session, flags: &ContainerFlags) -> Result<(Image, crate::idmap::Identity)> {
+/// Returns the image, with its layers unpacked for this user, or for containers that keep these ids.
+fn find_image(
+    session: &Session,
+    flags: &ContainerFlags,
+    kept: Option<Kept>,
+) -> Result<(Image, crate::idmap::Identity)> {
     let store = session.image_store()?;
-    let identity = Session::identity().map_err(response)?;
+    let identity = Session::identity().and_then(|now| Ok(now.keeping(kept)?)).map_err(response)?;
     let platform = platform(session, flags.platform.as_deref())?;
     let name = flags.image.as_str();
     let pull = |text: &str| {
@@ -130,9 +135,9 @@ fn find_image(session: &Session, flags: &ContainerFlags) -> Result<(Image, crate
             )));
         }
     }
-    let map = MapKey::of(&identity.map.text());
+    let map = MapKey::of(&identity.inside().text());
     if image::unpacked(store, &found.record, &map).is_none() {
-        super::pull::unpack(session, &found.record.id)?;
+        super::pull::unpack(session, &found.record.id, kept)?;
     }
     Ok((found, identity))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, FromArgMatches};
 
 use super::grammar::{Arity, Rules};
-use super::pull::enter;
+use super::pull::enter_for;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
@@ -33,7 +33,7 @@ struct DiffArgs {
 
 fn run(args: &DiffArgs, session: &Session) -> Result<u8> {
     let dir = find(session, &args.container)?;
-    let (_ancestor, mapping) = enter(session).map_err(response)?;
+    let (_ancestor, mapping) = enter_for(session, &dir).map_err(response)?;
     let changes = container::diff(session.store()?, &dir, &mapping).map_err(response)?;
     // Names are bytes and need not be text.
     let mut out = BufWriter::new(io::stdout().lock());

@@ -5,7 +5,7 @@ use clap::{Args, FromArgMatches};
 
 use super::destination::Destination;
 use super::grammar::{Arity, Rules};
-use super::pull::enter;
+use super::pull::enter_for;
 use super::report::response;
 use super::session::Session;
 use super::tree::Spec;
@@ -35,7 +35,7 @@ struct ExportArgs {
 fn run(args: &ExportArgs, session: &Session) -> Result<u8> {
     let mut out = Destination::open(&args.output, "export container")?;
     let dir = find(session, &args.container)?;
-    let (_ancestor, mapping) = enter(session).map_err(response)?;
+    let (_ancestor, mapping) = enter_for(session, &dir).map_err(response)?;
     container::export(session.store()?, &dir, &mapping, out.file()).map_err(response)?;
     out.finish()?;
     Ok(0)

@@ -18,10 +18,9 @@ use super::session::Session;
 use super::transfer::{Transfer, TransferArgs, define};
 use super::tree::Spec;
 use crate::container::{ContainerDir, RemoveOptions, Remover};
-use crate::idmap::{Ancestor, Level};
-use crate::image::{self, Mapping, Owners, Progress, PullStatus, Quiet};
+use crate::idmap::{Ancestor, Identity, Kept};
+use crate::image::{self, Mapping, Progress, PullStatus, Quiet};
 use crate::oci::{Digest, Platform, Reference};
-use crate::store::MapKey;
 
 /// `pull`
 pub(super) const SPEC: Spec = Spec {
@@ -101,11 +100,22 @@ fn told(status: PullStatus, name: &str) -> String {
 
 /// Enters the ancestor user namespace, for good, and says how files are unpacked there.
 pub(super) fn enter(session: &Session) -> Result<(Ancestor, Mapping)> {
-    let identity = Session::identity()?;
+    let (ancestor, identity) = enter_as(session, None)?;
+    Ok((ancestor, Mapping::of(&identity)))
+}
+
+/// Enters the ancestor user namespace, for good, and says who the user is in a container that keeps these ids.
+pub(super) fn enter_as(session: &Session, kept: Option<Kept>) -> Result<(Ancestor, Identity)> {
+    let identity = Session::identity()?.keeping(kept)?;
     let store = session.store()?;
     let ancestor = Ancestor::enter(&store.root().join("locks"), &identity)?;
-    let owners = if identity.level == Level::Single { Owners::Emulated } else { Owners::Mapped };
-    Ok((ancestor, Mapping { key: MapKey::of(&identity.map.text()), owners }))
+    Ok((ancestor, identity))
+}
+
+/// Enters the ancestor user namespace, for good, and says how the files of a container lie there.
+pub(super) fn enter_for(session: &Session, dir: &ContainerDir) -> Result<(Ancestor, Mapping)> {
+    let (ancestor, identity) = enter_as(session, dir.config()?.sharing.kept())?;
+    Ok((ancestor, Mapping::of(&identity)))
 }
 
 /// Pulls an image in this process, and tells of it on `out`. The process ends up in the ancestor namespace.
@@ -139,9 +149,17 @@ pub(super) fn fetch(session: &Session, wanted: &Wanted<'_>) -> Result<()> {
     spawn(session, &["pull", wanted.reference, &platform, quiet])
 }
 
-/// Has another process unpack an image that is here, under this user's mapping.
-pub(super) fn unpack(session: &Session, id: &Digest) -> Result<()> {
-    spawn(session, &["unpack", &id.to_string()])
+/// Has another process unpack an image that is here, under this user's mapping, or that of containers that keep
+/// these ids.
+pub(super) fn unpack(session: &Session, id: &Digest, kept: Option<Kept>) -> Result<()> {
+    let words = unpack_words(id, kept);
+    spawn(session, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Returns the words that have the role unpack an image.
+pub(super) fn unpack_words(id: &Digest, kept: Option<Kept>) -> Vec<String> {
+    let kept = kept.into_iter().flat_map(|kept| [kept.uid.to_string(), kept.gid.to_string()]);
+    ["unpack".to_owned(), id.to_string()].into_iter().chain(kept).collect()
 }
 
 fn spawn(session: &Session, words: &[&str]) -> Result<()> {
@@ -186,8 +204,15 @@ pub(super) fn role(words: &[String]) -> ExitCode {
             let id: Digest = what.parse()?;
             let store = session.store()?;
             let image = image::open(store, &id)?;
-            let (_ancestor, mapping) = enter(&session)?;
-            return image::ensure_layers(store, &image.record, &mapping).map(|_| ());
+            let kept = match rest {
+                [uid, gid] => Some(Kept { uid: uid.parse()?, gid: gid.parse()? }),
+                _ => None,
+            };
+            let (_ancestor, identity) = enter_as(&session, kept)?;
+            let mapping = Mapping::of(&identity);
+            // What has no blob was made under the mapping that is most containers'.
+            let other = identity.kept.is_some().then(|| Mapping::of(&Identity { kept: None, ..identity }));
+            return image::ensure_layers(store, &image.record, &mapping, other.as_ref()).map(|_| ());
         }
         let platform = rest.first().filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?;
         let quiet = rest.get(1).is_some_and(|word| word == "quiet");

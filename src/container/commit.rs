@@ -99,6 +99,15 @@ fn defaults(store: &Store, config: &ContainerConfig, changes: &[String]) -> Resu
     Ok(made)
 }
 
+/// Returns who runs the image's containers: as in the container, unless there it was the user because of
+/// `--userns keep-id` alone, whose ids mean nothing to others.
+fn user(config: &ContainerConfig, below: &Defaults) -> String {
+    match &config.sharing.keep_id {
+        Some(keep) if below.user.is_empty() && keep.user() == config.process.user => String::new(),
+        _ => config.process.user.clone(),
+    }
+}
+
 /// Returns what the container was made with, as far as an image can say it.
 fn of_container(config: &ContainerConfig, below: &Defaults) -> Defaults {
     let empty = || Value::Object(serde_json::Map::new());
@@ -110,7 +119,7 @@ fn of_container(config: &ContainerConfig, below: &Defaults) -> Defaults {
         config.image_volumes.iter().cloned().chain(anonymous).map(|path| (path, empty())).collect();
     Defaults {
         args_escaped: false,
-        user: config.process.user.clone(),
+        user: user(config, below),
         exposed_ports: config.exposed_ports.iter().map(|port| (port.clone(), empty())).collect(),
         env: config.process.env.clone(),
         entrypoint: config.process.entrypoint.clone(),

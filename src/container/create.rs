@@ -45,7 +45,8 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     }
     let mut request = request;
     warnings.extend(limits::settle(&mut request.limits, &request.cgroup_parent)?);
-    let map = MapKey::of(&identity.map.text());
+    let identity = identity.clone().keeping(request.sharing.kept())?;
+    let map = MapKey::of(&identity.inside().text());
     let inherited = inherit::mounts(store, &request.volumes_from)?;
     let config = plan(&id, request, inherited, image, map, platform)?;
     check(&config)?;
@@ -308,7 +309,12 @@ fn process(request: &CreateRequest, defaults: &Defaults) -> ProcessConfig {
         entrypoint,
         cmd,
         env,
-        user: request.user.clone().unwrap_or_else(|| defaults.user.clone()),
+        user: match (&request.user, &request.sharing.keep_id) {
+            (Some(user), _) => user.clone(),
+            // As podman: an image's own user counts for more.
+            (None, Some(keep)) if defaults.user.is_empty() => keep.user(),
+            (None, _) => defaults.user.clone(),
+        },
         working_dir: request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone()),
         tty: request.tty,
         open_stdin: request.open_stdin,

@@ -224,7 +224,7 @@ fn host_config(
         "StorageOpt": null,
         "Tmpfs": if config.tmpfs.is_empty() { Value::Null } else { json!(config.tmpfs) },
         "UTSMode": host(sharing.host_uts),
-        "UsernsMode": host(sharing.host_users),
+        "UsernsMode": sharing.users_word(),
         "ShmSize": config.shm_size,
         "Sysctls": if config.sysctls.is_empty() { Value::Null } else { json!(config.sysctls) },
         "Runtime": "coracle",

@@ -80,7 +80,7 @@ pub use network::{
 pub use remove::{RemoveOptions, Remover, StillActive};
 pub use request::{CreateRequest, ExecRequest, MountRequest};
 pub use restore::restore;
-pub use sharing::{IpcMode, PidMode, Sharing};
+pub use sharing::{IpcMode, KeepId, PidMode, Sharing};
 pub use signal::parse as parse_signal;
 pub use size::{measure as size, tree as tree_size};
 pub use start::{StartError, start};

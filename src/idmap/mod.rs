@@ -10,11 +10,13 @@
 //! matters, its map.
 //!
 //! Each container has a user namespace of its own *below* the ancestor. The ancestor's root writes its map
-//! without a setuid program, and has every power over it; it has none over the ancestor or a sibling.
+//! without a setuid program, and has every power over it; it has none over the ancestor or a sibling. In most of
+//! them every id means what it does in the ancestor; [`keep`] has the others.
 
 mod account;
 mod ancestor;
 mod diagnose;
+mod keep;
 mod subordinate;
 
 use std::fmt::Write as _;
@@ -26,6 +28,7 @@ use rustix::process::{getegid, geteuid};
 pub use account::{Account, Group, ResolveError, User, group, passwd, resolve};
 pub use ancestor::Ancestor;
 pub use diagnose::diagnose;
+pub use keep::{KeepError, Kept, own_ids};
 
 /// The attribute of a file's owner, where the user namespace maps one id: `uid:gid:mode`, mode in octal.
 pub const OWNER: &str = "user.coracle.owner";
@@ -137,6 +140,8 @@ pub struct Identity {
     pub map: IdMap,
     /// Why it is not a higher level, a sentence each.
     pub reasons: Vec<String>,
+    /// Who the user is inside of a container that keeps the user's ids ([`Identity::keeping`]).
+    pub kept: Option<Kept>,
 }
 
 /// Finds out who the user may be, without making a namespace.
@@ -146,7 +151,7 @@ pub fn observe() -> Result<Identity> {
     let own = IdMap { uids: read_map("/proc/self/uid_map")?, gids: read_map("/proc/self/gid_map")? };
     if uid == 0 {
         if may_set_ids() {
-            return Ok(Identity { level: Level::Root, map: own.identity(), reasons });
+            return Ok(Identity { level: Level::Root, map: own.identity(), reasons, kept: None });
         }
         reasons.push("root without the capabilities SETUID and SETGID".to_owned());
     }
@@ -157,7 +162,7 @@ pub fn observe() -> Result<Identity> {
             (Level::Single, IdMap::single(uid, gid))
         }
     };
-    Ok(Identity { level, map, reasons })
+    Ok(Identity { level, map, reasons, kept: None })
 }
 
 fn read_map(path: &str) -> Result<Vec<Range>> {

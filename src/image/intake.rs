@@ -33,11 +33,12 @@ pub struct Mapping {
 impl Mapping {
     /// Returns how layers are unpacked for a user who may be this.
     pub fn of(identity: &Identity) -> Self {
-        let owners = match identity.level {
-            Level::Root | Level::Subuid => Owners::Mapped,
-            Level::Single => Owners::Emulated,
+        let owners = match (identity.level, identity.kept) {
+            (Level::Single, _) => Owners::Emulated,
+            (_, Some(kept)) => Owners::Kept(kept),
+            (_, None) => Owners::Mapped,
         };
-        Self { key: MapKey::of(&identity.map.text()), owners }
+        Self { key: MapKey::of(&identity.inside().text()), owners }
     }
 }
 
@@ -355,7 +356,7 @@ mod tests {
 
         let other = mapping("two");
         assert_eq!(unpacked(&store, &record, &other.key), None);
-        let trees = ensure_layers(&store, &record, &other).unwrap();
+        let trees = ensure_layers(&store, &record, &other, None).unwrap();
         assert_eq!(fs::read(trees[0].join("hello")).unwrap(), HELLO);
         let record = store.layers(&other.key).record(&record.layers[0]).unwrap().unwrap();
         assert_eq!((record.size, record.entries), (HELLO.len() as u64, 1));

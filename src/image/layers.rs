@@ -1,15 +1,23 @@
 //! The unpacked layers of an image, as a container mounts them.
+//!
+//! Under a mapping that is missing them they are unpacked from their blobs. A layer that was made here has none: it
+//! is packed from its tree under the mapping that it was made under, which gives the archive that its diff-id is of,
+//! and unpacked from that stream.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::fetch::claim;
 use super::intake::{Expected, Intake, Keep, Mapping};
+use super::layer::Outcome;
+use super::pack::{self, Tree};
 use super::progress::Quiet;
+use super::pump::pump;
 use super::side_by_side::{Stoppable, side_by_side};
 use crate::oci::{Digest, image::ImageManifest};
 use crate::store::{ImageRecord, MapKey, Store};
@@ -21,9 +29,14 @@ pub fn unpacked(store: &Store, image: &ImageRecord, map: &MapKey) -> Option<Vec<
 }
 
 /// Returns the trees of the image's layers, lowest first, after unpacking those that are missing under
-/// this mapping from their blobs. Only then need this process be in the ancestor user namespace:
-/// [`unpacked`] tells.
-pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> Result<Vec<PathBuf>> {
+/// this mapping from their blobs, or those that have none from their trees under `other`. Only then need this process
+/// be in the ancestor user namespace: [`unpacked`] tells.
+pub fn ensure_layers(
+    store: &Store,
+    image: &ImageRecord,
+    mapping: &Mapping,
+    other: Option<&Mapping>,
+) -> Result<Vec<PathBuf>> {
     if let Some(trees) = unpacked(store, image, &mapping.key) {
         return Ok(trees);
     }
@@ -41,9 +54,18 @@ pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> R
     work.sort_by_key(|((_, size), _)| Reverse(*size));
     side_by_side(&work, |((blob, size), diff_id), stop| {
         store.borrow_blob(blob, *size);
-        let file = store.open_blob(blob)?.ok_or_else(|| store.missing(blob))?;
         let expected = Expected { blob: Some(*blob), size: None, diff_id: Some(**diff_id) };
-        let unpacked = intake.layer(Stoppable::new(file, stop), Keep::Nothing, true, expected, |_| ());
+        let unpacked = match (store.open_blob(blob)?, other) {
+            (Some(file), _) => {
+                intake.layer(Stoppable::new(file, stop), Keep::Nothing, true, expected, |_| ())
+            }
+            (None, Some(other)) if blob == *diff_id && has_tree(store, other, diff_id) => {
+                repack(store, other, diff_id, |input| {
+                    intake.layer(Stoppable::new(input, stop), Keep::Nothing, true, expected, |_| ())
+                })
+            }
+            (None, _) => return Err(store.missing(blob)),
+        };
         unpacked.map(drop).with_context(|| match std::fs::read_link(store.blob_path(blob)) {
             Ok(lent) => format!("unpack layer {diff_id}, which is borrowed ({})", lent.display()),
             Err(_) => format!("unpack layer {diff_id}"),
@@ -51,6 +73,29 @@ pub fn ensure_layers(store: &Store, image: &ImageRecord, mapping: &Mapping) -> R
     })?;
     intake.commit(&[], &[])?;
     unpacked(store, image, &mapping.key).context("unpack the image's layers: one is missing again")
+}
+
+/// Tells whether a layer is unpacked under a mapping, here or where it can be borrowed from.
+fn has_tree(store: &Store, mapping: &Mapping, diff_id: &Digest) -> bool {
+    let layers = store.layers(&mapping.key);
+    layers.has(diff_id) || store.borrow_layer(&mapping.key, diff_id)
+}
+
+/// Packs a layer from its tree under another mapping for `take`, which reads the archive meanwhile.
+pub(super) fn repack(
+    store: &Store,
+    other: &Mapping,
+    diff_id: &Digest,
+    take: impl FnOnce(Box<dyn Read + '_>) -> Result<Outcome>,
+) -> Result<Outcome> {
+    let tree = Tree::open(&store.layers(&other.key).tree(diff_id))?;
+    let (packed, taken) =
+        pump(|mut out| pack::layer(&tree, other.owners, &mut out).map(drop), |input| take(Box::new(input)));
+    match (packed, taken) {
+        (Ok(()), Some(taken)) => taken,
+        (Err(error), _) => Err(error).context("pack it from its files"),
+        (Ok(()), None) => bail!("pack it from its files: nobody has read the archive"),
+    }
 }
 
 /// Returns the digests and sizes of the blobs of the image's layers, lowest first.

@@ -355,7 +355,7 @@ fn loads_docker_archives() {
     assert_eq!(sweep(&store).unwrap(), crate::store::Freed::default());
     // Unpacked anew from what was kept.
     let other = Mapping { key: MapKey::of("other"), ..mapping() };
-    assert_eq!(ensure_layers(&store, &record, &other).unwrap().len(), 3);
+    assert_eq!(ensure_layers(&store, &record, &other, None).unwrap().len(), 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 
 use crate::idmap::User;
@@ -103,6 +103,31 @@ impl Powers {
 /// Returns the ids that this process has.
 pub(super) fn own() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// Takes on the ids of the container's root, in a container where the user who made this process is somebody else.
+/// Capabilities stay. A change of ids closes `/proc/self` to the process; unless it is to be `hidden`, it is opened
+/// again.
+pub(super) fn become_root(hidden: bool) -> Result<()> {
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
+        .and_then(|()| rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT))
+        .context("become the container's root")?;
+    if !hidden {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).context("show")?;
+    }
+    use_all_powers()
+}
+
+/// Has `act` reach for files as the user with these ids. It has no power over those of others meanwhile.
+pub(super) fn reach_as<T>((uid, gid): (u32, u32), act: impl FnOnce() -> Result<T>) -> Result<T> {
+    use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+    // These calls tell no error (setfsuid(2)); where they fail, `act` does what it would without them.
+    let before = (setfsuid(Uid::from_raw(uid)), setfsgid(Gid::from_raw(gid)));
+    let done = act();
+    setfsgid(before.1);
+    setfsuid(before.0);
+    use_all_powers()?;
+    done
 }
 
 /// Stays what it is, where there is one id only and `user` is one that is emulated. Root's way to have capabilities

@@ -140,6 +140,12 @@ fn set_up(body: Body<'_>, steps: &[Step], report: BorrowedFd<'_>) -> Result<Infa
     }
     let setgroups = fs::read_to_string("/proc/self/setgroups").context("read /proc/self/setgroups")?;
     let mut stage = Stage::new(body.terminal.unwrap_or_default(), body.trees);
+    let before = identity::own();
+    if before.0 != 0 && !body.emulates {
+        // The user's ids are kept: root inside is a subordinate one.
+        identity::become_root(body.hidden)?;
+        stage.user = Some(before);
+    }
     for step in steps {
         stage.perform(step)?;
     }

@@ -19,6 +19,7 @@
 //!
 //! Everything that follows a path inside the image goes through [`root::Root`], which never leaves it.
 
+mod account;
 mod borrow;
 pub mod capability;
 pub mod cgroup;
@@ -50,6 +51,7 @@ use std::path::PathBuf;
 use crate::idmap::Identity;
 use crate::oci::runtime::Spec;
 
+pub use account::NewAccount;
 pub use borrow::borrow;
 pub use cgroup::{Cgroup, DeviceRate, Limits};
 pub use join::{JoinRequest, Target, join};
@@ -79,6 +81,8 @@ pub struct Bundle<'a> {
     pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
     /// Who we are: the ids that exist in the ancestor.
     pub identity: &'a Identity,
+    /// Whom the accounts in its files are to have.
+    pub account: Option<&'a NewAccount>,
 }
 
 /// Where a container's files come from.

@@ -14,7 +14,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use super::filesystem::Making;
 use super::plan::{MountStep, Step, What};
 use super::root::Root;
-use super::{Tree, WindowSize, rootfs, seed, stdio};
+use super::{Tree, WindowSize, account, identity, rootfs, seed, stdio};
 use crate::sys::mount::{self, Attributes, Depth};
 use crate::sys::net;
 
@@ -38,6 +38,8 @@ pub(super) struct Stage<'a> {
     size: WindowSize,
     /// Mounts of other containers, attached nowhere yet.
     trees: &'a [Tree],
+    /// The user's ids, where the container's root is somebody else.
+    pub(super) user: Option<(u32, u32)>,
 }
 
 impl<'a> Stage<'a> {
@@ -53,6 +55,7 @@ impl<'a> Stage<'a> {
                 self.root = Some(rootfs::mount(rootfs)?);
                 Ok(())
             }
+            Step::Account(account) => account::add(self.root()?, account),
             Step::Seed(seed) => seed::fill(seed, self.root()?)
                 .with_context(|| format!("copy {} of the image", seed.path.display())),
             Step::Mount(step) => self.mount(step).with_context(|| format!("mount {}", step.target.display())),
@@ -95,7 +98,7 @@ impl<'a> Stage<'a> {
 
     fn mount(&mut self, step: &MountStep) -> Result<()> {
         let tree = match &step.what {
-            What::Bind { source, depth } => clone_tree(source, *depth)?,
+            What::Bind { source, depth } => self.bind(source, *depth)?,
             What::Tree { at } => self.tree(*at)?,
             What::FileSystem { kind, source, data } => file_system(kind, source, data, step.one.set)?,
         };
@@ -149,6 +152,18 @@ impl<'a> Stage<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Returns a copy, attached nowhere, of what the user binds. Some file systems let only the user in, and not the
+    /// container's root, whoever that is.
+    fn bind(&self, source: &Path, depth: Depth) -> Result<OwnedFd> {
+        let bound = clone_tree(source, depth);
+        match (self.user, &bound) {
+            (Some(user), Err(error)) if error.downcast_ref() == Some(&Errno::ACCESS) => {
+                identity::reach_as(user, || clone_tree(source, depth))
+            }
+            _ => bound,
+        }
     }
 
     /// Takes a mount that was brought from another container.

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::options::{self, Options};
-use super::{RootFs, Seed};
+use super::{NewAccount, RootFs, Seed};
 use crate::idmap::Range;
 use crate::oci::runtime::{LinuxNamespaceType, Mount, Spec};
 use crate::sys::mount::{Attributes, Depth};
@@ -13,6 +13,8 @@ use crate::sys::mount::{Attributes, Depth};
 pub(super) enum Step {
     /// Mount the root file system, aside from everything else.
     Root(RootFs),
+    /// Add an account to those of the image.
+    Account(NewAccount),
     /// Fill an empty volume from the image.
     Seed(Seed),
     /// Mount something inside the root.
@@ -75,6 +77,8 @@ pub(super) struct Facts<'a> {
     pub(super) groups: &'a [Range],
     /// Whether the process has a terminal.
     pub(super) terminal: bool,
+    /// Whom the accounts of the image are to have.
+    pub(super) account: Option<&'a NewAccount>,
 }
 
 /// The group that terminals belong to.
@@ -129,6 +133,8 @@ pub(super) fn plan(
     facts: Facts<'_>,
 ) -> Vec<Step> {
     let mut steps = vec![Step::Root(rootfs.clone())];
+    // Before the mounts: a file of the host's that is mounted there is not the image's.
+    steps.extend(facts.account.cloned().map(Step::Account));
     let linux = spec.linux().as_ref();
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     for mount in mounts {
@@ -306,7 +312,7 @@ mod tests {
 
     const GROUPS: [Range; 2] =
         [Range { inside: 0, outside: 1000, count: 1 }, Range { inside: 1, outside: 100_000, count: 65536 }];
-    const FACTS: Facts<'_> = Facts { unified_cgroups: true, groups: &GROUPS, terminal: false };
+    const FACTS: Facts<'_> = Facts { unified_cgroups: true, groups: &GROUPS, terminal: false, account: None };
 
     fn spec(mounts: &str, linux: &str) -> Spec {
         let text = format!(

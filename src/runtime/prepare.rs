@@ -46,6 +46,7 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         unified_cgroups: perform::has_unified_cgroups(),
         groups: &map.gids,
         terminal: bundle.terminal.is_some(),
+        account: bundle.account,
     };
     let trees: Vec<&Path> = bundle.trees.iter().map(|tree| tree.path.as_path()).collect();
     let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, &trees, facts);
@@ -149,7 +150,7 @@ pub fn fits(rootfs: &RootFs, user: UserRequest<'_>, identity: &Identity, pid: i3
 /// Decides the map of the container's user namespace.
 fn map_below(rootfs: &RootFs, request: UserRequest<'_>, identity: &Identity) -> Result<IdMap> {
     if identity.level != Level::Single {
-        return Ok(identity.map.identity());
+        return Ok(identity.below());
     }
     // There is one id: it is the one that the program runs as.
     let user = match rootfs {

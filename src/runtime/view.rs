@@ -17,7 +17,12 @@ use crate::oci::runtime::Spec;
 /// when the process is, however it ends. The process is root of the ancestor user namespace and has one thread.
 pub fn view(spec: &Spec, rootfs: &RootFs, seeds: &[Seed]) -> Result<OwnedFd> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace")?;
-    let facts = Facts { unified_cgroups: perform::has_unified_cgroups(), groups: &[], terminal: false };
+    let facts = Facts {
+        unified_cgroups: perform::has_unified_cgroups(),
+        groups: &[],
+        terminal: false,
+        account: None,
+    };
     let mut stage = Stage::new(WindowSize::default(), &[]);
     for step in plan::plan(spec, rootfs, seeds, &[], facts) {
         if matches!(step, Step::Root(_) | Step::Seed(_) | Step::Mount(_) | Step::RootAttributes(..)) {

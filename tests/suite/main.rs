@@ -34,6 +34,7 @@ mod images;
 mod imagetools;
 mod inspect;
 mod interop;
+mod keep_id;
 mod levels;
 mod lifecycle;
 mod limits;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         ("pause", pause::TESTS),
         ("ps", ps::TESTS),
         ("inspect", inspect::TESTS),
+        ("keep_id", keep_id::TESTS),
         ("images", images::TESTS),
         ("check", check::TESTS),
         ("additional", additional::TESTS),

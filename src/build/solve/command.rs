@@ -82,6 +82,7 @@ pub(super) fn run(order: &Order, command: &Command, control: &OwnedFd) -> Result
             Some(seccomp::default_filter(capability::bits(&powers)?))
         },
         identity: &identity,
+        account: None,
     };
     let prepared = runtime::prepare(&bundle)?;
     let netns = format!("/proc/{}/ns/net", prepared.pid);

@@ -144,7 +144,7 @@ impl Order {
             _ => Level::Single,
         };
         let map = IdMap { uids: ranges(&self.who.uids), gids: ranges(&self.who.gids) };
-        Identity { level, map, reasons: Vec::new() }
+        Identity { level, map, reasons: Vec::new(), kept: None }
     }
 
     /// Returns what becomes of owners.

@@ -113,7 +113,7 @@ impl Images {
     ) -> Result<Resolved> {
         let found = image::open(store, id)?;
         if image::unpacked(store, &found.record, &self.map).is_none() {
-            unpack(session, id)?;
+            unpack(session, id, None)?;
         }
         let manifest = store.get_ref(&image::name_of(reference))?.map(|known| known.target);
         let base = Base { reference: reference.clone(), id: *id, layers: found.record.layers.clone() };

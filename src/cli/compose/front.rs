@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, bail};
 
 use super::build::Wishes;
 use super::progress::Progress;
-use crate::cli::pull::ROLE as FETCH_ROLE;
+use crate::cli::pull::{ROLE as FETCH_ROLE, unpack_words};
 use crate::cli::report::{coded, response};
 use crate::cli::session::Session;
 use crate::compose::life::{self, Context, Engine, Front, Stage};
 use crate::compose::{Hook, How, Loaded};
-use crate::idmap::Identity;
+use crate::idmap::{Identity, Kept};
 use crate::oci::Digest;
 use crate::store::Store;
 
@@ -100,8 +100,9 @@ impl Front for Here {
         self.role(&["pull", image, platform.unwrap_or_default(), quiet])
     }
 
-    fn unpack(&self, image: &Digest) -> Result<()> {
-        self.role(&["unpack", &image.to_string()])
+    fn unpack(&self, image: &Digest, kept: Option<Kept>) -> Result<()> {
+        let words = unpack_words(image, kept);
+        self.role(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn build(&self, context: &Context, name: &str) -> Result<()> {

@@ -8,7 +8,8 @@ use super::value;
 use super::variables::pair;
 use crate::cli::grammar::integer;
 use crate::cli::report::{coded, response};
-use crate::container::{IpcMode, PidMode, Sharing};
+use crate::container::{IpcMode, KeepId, PidMode, Sharing};
+use crate::idmap;
 
 /// The flags.
 #[derive(Debug, Default, Args)]
@@ -46,7 +47,8 @@ pub(in crate::cli) struct SharingFlags {
     /// Refused: limits of the container's file system, which only root can set
     #[arg(long, value_name = "list")]
     storage_opt: Vec<String>,
-    /// User namespace: host, which is the user's own one
+    /// User namespace: host, in which the container's root is you; or keep-id[:uid=N,gid=N], in which you have your
+    /// own ids, or these
     #[arg(long, value_name = "string")]
     userns: Option<String>,
     /// UTS namespace: host
@@ -81,13 +83,9 @@ impl SharingFlags {
         };
         let host_uts = host("uts", "UTS", &text(&self.uts))?;
         let users = text(&self.userns);
-        if users == "keep-id" || users.starts_with("keep-id:") {
-            bail!(
-                "--userns {users}: the layers of images are kept for one mapping of ids, in which you are the container's \
-                 root; what that writes to directories of yours is yours"
-            );
-        }
-        let host_users = host("userns", "USER", &users)?;
+        let keep_id = KeepId::parse(&users, idmap::own_ids())
+            .map_err(|problem| anyhow!("--userns {users}: {problem}"))?;
+        let host_users = keep_id.is_none() && host("userns", "USER", &users)?;
         let host_cgroups = match text(&self.cgroupns).as_str() {
             "" | "private" => false,
             "host" => true,
@@ -100,7 +98,7 @@ impl SharingFlags {
         }
         let ipc = ipc(&text(&self.ipc)).map_err(response)?;
         self.refuse().map_err(response)?;
-        Ok(Sharing { pid, ipc, host_uts, host_users, host_cgroups })
+        Ok(Sharing { pid, ipc, host_uts, host_users, keep_id, host_cgroups })
     }
 
     /// Returns the score.
@@ -206,10 +204,8 @@ mod tests {
         assert_eq!(wrong(|flags| flags.pid = Some("container:".into())), "--pid: invalid PID mode");
         assert_eq!(wrong(|flags| flags.uts = Some("private".into())), "--uts: invalid UTS mode");
         assert_eq!(wrong(|flags| flags.userns = Some("x".into())), "--userns: invalid USER mode");
-        assert!(
-            wrong(|flags| flags.userns = Some("keep-id:uid=7".into()))
-                .contains("you are the container's root")
-        );
+        let text = wrong(|flags| flags.userns = Some("keep-id:size=7".into()));
+        assert_eq!(text, "--userns keep-id:size=7: unknown option specified: \"size\"");
         assert_eq!(wrong(|flags| flags.cgroupns = Some("x".into())), "--cgroupns: invalid CGROUP mode");
         assert_eq!(wrong(|flags| flags.ipc = Some("x".into())), format!("{daemon}invalid IPC mode: x"));
         assert_eq!(

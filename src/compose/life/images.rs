@@ -218,9 +218,11 @@ fn unpacked(engine: &Engine<'_>, name: &str, service: &Service, image: &str) -> 
             Err(_) => bail!("No such image: {image}"),
         }
     };
-    let map = MapKey::of(&engine.identity.map.text());
+    let kept = super::request::keep_id(service)?.map(|keep| keep.ids);
+    let identity = engine.identity.clone().keeping(kept)?;
+    let map = MapKey::of(&identity.inside().text());
     if !engine.dry_run && image::unpacked(engine.store, &found.record, &map).is_none() {
-        engine.front.unpack(&found.record.id)?;
+        engine.front.unpack(&found.record.id, kept)?;
     }
     Ok(Some(found))
 }

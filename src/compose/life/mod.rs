@@ -35,7 +35,7 @@ pub use warn::without_effect;
 
 use super::project::Project;
 use crate::container::HealthWord;
-use crate::idmap::Identity;
+use crate::idmap::{Identity, Kept};
 use crate::oci::Digest;
 use crate::store::Store;
 
@@ -44,7 +44,7 @@ pub trait Front: Sync {
     /// Pulls an image.
     fn pull(&self, image: &str, platform: Option<&str>, quiet: bool) -> Result<()>;
     /// Unpacks an image that is there.
-    fn unpack(&self, image: &Digest) -> Result<()>;
+    fn unpack(&self, image: &Digest, kept: Option<Kept>) -> Result<()>;
     /// Builds the image of a service.
     fn build(&self, context: &Context, name: &str) -> Result<()>;
     /// Removes containers, with their unnamed volumes if that is wanted.

@@ -12,10 +12,11 @@ use crate::compose::project::{
 };
 use crate::compose::{ports, units};
 use crate::container::{
-    Attachment, CDI, CreateRequest, Device, DeviceRate, DeviceRequest, Healthcheck as Check, IpcMode, Limits,
-    LogDriver, Mount, MountRequest, MountSource, NetworkMode, PidMode, RestartPolicy, Sharing, Ulimit,
-    is_cdi,
+    Attachment, CDI, CreateRequest, Device, DeviceRate, DeviceRequest, Healthcheck as Check, IpcMode, KeepId,
+    Limits, LogDriver, Mount, MountRequest, MountSource, NetworkMode, PidMode, RestartPolicy, Sharing,
+    Ulimit, is_cdi,
 };
+use crate::idmap;
 use crate::network::protocol::{HostPort, PortRequest, Protocol};
 
 /// The option of an endpoint that says what its interface is called.
@@ -445,8 +446,16 @@ fn sharing(context: &Context, service: &Service) -> Result<Sharing> {
         ipc,
         host_uts: host(&service.uts),
         host_users: host(&service.userns_mode),
+        keep_id: keep_id(service)?,
         host_cgroups: host(&service.cgroup),
     })
+}
+
+/// Returns the ids that the user keeps in a service's containers.
+pub(super) fn keep_id(service: &Service) -> Result<Option<KeepId>> {
+    let text = service.userns_mode.as_deref().unwrap_or_default();
+    let own = idmap::own_ids();
+    KeepId::parse(text, own).map_err(|problem| anyhow!("userns_mode: {text:?}: {problem}"))
 }
 
 fn volumes_from(context: &Context, service: &Service) -> Result<Vec<String>> {

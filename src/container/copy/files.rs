@@ -49,15 +49,10 @@ pub(super) struct NoSuchFile {
 
 impl Files {
     /// Opens the files of a container that the user calls `name`. The process is in the ancestor user namespace,
-    /// whose mapping is `mapping`, and has one thread.
-    pub fn open(
-        store: &Store,
-        dir: &ContainerDir,
-        name: &str,
-        identity: &Identity,
-        mapping: &Mapping,
-    ) -> Result<Self> {
+    /// as `identity` says, and has one thread.
+    pub fn open(store: &Store, dir: &ContainerDir, name: &str, identity: &Identity) -> Result<Self> {
         let config = dir.config()?;
+        let mapping = Mapping::of(identity);
         ensure!(
             config.map == mapping.key,
             "container {} was made under another mapping of user ids, which is not in force now",
@@ -77,14 +72,7 @@ impl Files {
             drop(lock);
             std::thread::sleep(std::time::Duration::from_millis(5));
         };
-        Ok(Self {
-            root,
-            name: name.to_owned(),
-            mapping: mapping.clone(),
-            store: store.clone(),
-            config,
-            _lock: lock,
-        })
+        Ok(Self { root, name: name.to_owned(), mapping, store: store.clone(), config, _lock: lock })
     }
 
     /// Tells the journal what was done.

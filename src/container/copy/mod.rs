@@ -148,14 +148,24 @@ pub fn copy_in(
         "." | "/" => Found { directory: open(&dir)?, name: None, top: base },
         _ => Found { directory: open(&dir)?, name: Some(base.clone()), top: base },
     };
+    // The user's own files are the user's inside, too.
+    let of_host_files = match files.mapping.owners {
+        owners @ Owners::Kept(_) => owners,
+        Owners::Mapped | Owners::Emulated => Owners::Mapped,
+    };
     let entry = Entry {
         top: top.as_bytes(),
         nobody_is_root: true,
         spare_kernel: false,
         sparse: true,
-        ..entry(&found, Owners::Mapped)
+        ..entry(&found, of_host_files)
     };
-    let ownership = if options.archive { Ownership::Told(files.mapping.owners) } else { Ownership::Root };
+    let ownership = match (files.mapping.owners, options.archive) {
+        (owners, true) => Ownership::Told(owners),
+        // Whoever unpacks is not the container's root.
+        (owners @ Owners::Kept(_), false) => Ownership::Given(owners, 0, 0),
+        (Owners::Mapped | Owners::Emulated, false) => Ownership::Root,
+    };
     let (real, prefix, root) = landing_place(files, &directory)?;
     let landing = Landing { root: root.as_fd(), directory: prefix.as_bytes(), shown: &real, ownership };
     let (packed, landed, size) = transfer(&entry, landing, heard);

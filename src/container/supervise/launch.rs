@@ -14,9 +14,9 @@ use crate::container::config::{ContainerConfig, MountSource};
 use crate::container::dir::ContainerDir;
 use crate::container::spec::{self, Places};
 use crate::container::{device, filter, link, start};
-use crate::idmap::Identity;
+use crate::idmap::{self, Identity, Kept};
 use crate::oci::runtime::Mount;
-use crate::runtime::{self, Bundle, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
+use crate::runtime::{self, Bundle, NewAccount, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
 use crate::store::{Lock, Mode, Store};
 use crate::volume;
 
@@ -88,6 +88,7 @@ impl Launch<'_> {
         };
         let (seeds, locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
         let (rows, columns) = window.unwrap_or((0, 0));
+        let account = self.account();
         let bundle = Bundle {
             spec: &spec,
             rootfs,
@@ -99,8 +100,32 @@ impl Launch<'_> {
             trees: &trees,
             seccomp: filter::of(config, config.privileged)?,
             identity: self.identity,
+            account: account.as_ref(),
         };
         Ok(Launched { prepared: runtime::prepare(&bundle)?, _locks: locks })
+    }
+
+    /// Returns the account that the user has inside, where the user's ids are kept.
+    fn account(&self) -> Option<NewAccount> {
+        let Kept { uid, gid } = self.config.sharing.kept()?;
+        // Root's account is the image's.
+        let own = self.identity.map.uids.first().filter(|_| uid != 0)?.outside;
+        let accounts = fs::read("/etc/passwd").unwrap_or_default();
+        let known = idmap::passwd(&accounts).find(|account| account.uid == own);
+        let mounted = |home: &String| {
+            let below = |target: &str| target != "/" && Path::new(home).starts_with(target);
+            self.config.mounts.iter().any(|mount| below(&mount.target))
+        };
+        // A line of the file has no room for some names (passwd(5)).
+        let elsewhere = Some(self.config.process.working_dir.clone())
+            .filter(|path| path.starts_with('/') && !path.contains([':', '\n']));
+        let home = known.as_ref().map(|account| account.home.clone()).filter(mounted).or(elsewhere);
+        Some(NewAccount {
+            name: known.map_or_else(|| uid.to_string(), |account| account.name),
+            uid,
+            gid,
+            home: home.unwrap_or_else(|| "/".to_owned()),
+        })
     }
 
     fn rootfs(&self) -> Result<RootFs> {

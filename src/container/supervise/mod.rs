@@ -119,18 +119,20 @@ fn begin(order: Order, control: UnixStream, mask: &SigSet) -> Result<run::Superv
     let _lock = dir.lock()?;
     let config = dir.config()?;
     let identity = idmap::observe()?;
-    if MapKey::of(&identity.map.text()) != config.map {
+    let level = identity.level;
+    let identity = identity.keeping(config.sharing.kept()).ok();
+    let Some(identity) = identity.filter(|now| MapKey::of(&now.inside().text()) == config.map) else {
         return Err(StartError {
             code: 125,
             message: format!(
                 "container {} was made under another id mapping than the one in force now (level {})",
                 dir.short_id(),
-                identity.level.name()
+                level.name()
             ),
             hint: Some("make it anew, or restore the entries of /etc/subuid and /etc/subgid".to_owned()),
         }
         .into());
-    }
+    };
     let Some(alive) = dir.take_alive()? else {
         return Err(StartError { code: 0, message: "it runs already".to_owned(), hint: None }.into());
     };

@@ -36,6 +36,7 @@ use self::repair::tidy;
 use super::config::Configuration;
 use super::intake::Mapping;
 use super::layer::{Save, Work, process};
+use super::layers::repack;
 use super::manifest::{Document, parse};
 use crate::oci::{Digest, Reference};
 use crate::registry::Client;
@@ -86,7 +87,7 @@ enum Fix {
     /// The blob's removal: no image has it.
     Drop(Digest),
     /// The layer unpacked anew from this blob.
-    Layer { diff_id: Digest, blob: Option<Digest> },
+    Layer { diff_id: Digest, blob: Option<Digest>, mapping: Mapping },
     /// The removal of a name that means nothing.
     Unname(Name),
     /// An image's record made anew from its manifest, or the removal of a damaged name's.
@@ -129,6 +130,8 @@ pub struct Check<'a> {
     pub store: &'a Store,
     /// The mapping in force. The process is in its user namespace.
     pub mapping: &'a Mapping,
+    /// Those of containers that keep the user's ids, as far as they are known.
+    pub others: &'a [Mapping],
     /// All containers.
     pub stands: &'a [Stand],
     /// Whether to believe content whose size is right.
@@ -218,12 +221,12 @@ struct Wanted {
     is_manifest: bool,
 }
 
-/// One blob to read, with the layer that was unpacked from it, if it was.
+/// One blob to read, with a layer that was unpacked from it, if one was.
 #[derive(Debug)]
 struct Job {
     blob: Digest,
     size: u64,
-    layer: Option<Digest>,
+    layer: Option<(Digest, Mapping)>,
 }
 
 /// One pass over the store.
@@ -408,9 +411,18 @@ impl<'a> Round<'a> {
                 continue;
             }
             // Two layers from one blob cannot be: its content is one archive.
-            let layer = layers.iter().find(|layer| self.blob_of.get(layer) == Some(blob)).copied();
-            compared.extend(layer);
-            jobs.push(Job { blob: *blob, size: *size, layer });
+            let mut found: Vec<(Digest, Mapping)> = Vec::new();
+            for (layer, mapping) in &layers {
+                let other = found.iter().all(|(_, known)| known != mapping);
+                if other && self.blob_of.get(layer) == Some(blob) {
+                    found.push((*layer, mapping.clone()));
+                }
+            }
+            compared.extend(found.iter().map(|(layer, mapping)| (*layer, mapping.key.clone())));
+            if found.is_empty() {
+                jobs.push(Job { blob: *blob, size: *size, layer: None });
+            }
+            jobs.extend(found.into_iter().map(|of| Job { blob: *blob, size: *size, layer: Some(of) }));
         }
         report.layers = layers.len();
         report.unread += layers.len() - compared.len();
@@ -422,24 +434,25 @@ impl<'a> Round<'a> {
     }
 
     /// Looks at every unpacked layer from outside, and returns those whose content can be compared.
-    fn layers(&mut self, report: &mut Report) -> Result<Vec<Digest>> {
+    fn layers(&mut self, report: &mut Report) -> Result<Vec<(Digest, Mapping)>> {
         let mut found = Vec::new();
         for layers in self.store.all_layers()? {
-            let ours = layers.map() == self.check.mapping.key;
+            let mapping = self.mapping_of(&layers.map());
             for diff_id in layers.list()? {
                 let whole = match layers.record(&diff_id) {
                     Ok(Some(_)) if layers.tree(&diff_id).is_dir() => Ok(()),
                     Ok(_) => Err("is not whole".to_owned()),
                     Err(error) => Err(format!("{error:#}")),
                 };
-                match whole {
-                    Ok(()) if ours => found.push(diff_id),
-                    Ok(()) => report.unread += 1,
-                    Err(problem) if ours => {
-                        let fix = Fix::Layer { diff_id, blob: self.blob_of.get(&diff_id).copied() };
+                match (whole, &mapping) {
+                    (Ok(()), Some(mapping)) => found.push((diff_id, mapping.clone())),
+                    (Ok(()), None) => report.unread += 1,
+                    (Err(problem), Some(mapping)) => {
+                        let blob = self.blob_of.get(&diff_id).copied();
+                        let fix = Fix::Layer { diff_id, blob, mapping: mapping.clone() };
                         self.find(format!("layer {diff_id}"), problem, fix);
                     }
-                    Err(problem) => {
+                    (Err(problem), None) => {
                         let why = "it belongs to another user mapping";
                         self.find(format!("layer {diff_id}"), problem, Fix::Nothing(why));
                     }
@@ -488,18 +501,18 @@ impl<'a> Round<'a> {
             let fix = if known { Fix::Blob(job.blob) } else { Fix::Drop(job.blob) };
             finding(format!("blob {}", job.blob), problem, fix)
         };
-        let Some(diff_id) = job.layer else {
+        let Some((diff_id, mapping)) = &job.layer else {
             return Ok(match tree::digest(file, &meter) {
                 Ok(digest) if digest == job.blob => Vec::new(),
                 Ok(digest) => vec![wrong_blob(format!("has the digest {digest}"))],
                 Err(error) => vec![wrong_blob(format!("cannot be read: {error}"))],
             });
         };
-        let mapping = self.check.mapping;
+        let diff_id = *diff_id;
         let layers = self.store.layers(&mapping.key);
         let compared = tree::compare(file, &layers.dir(&diff_id), Some(mapping.owners), &meter);
         let object = || format!("layer {diff_id}");
-        let fix = || Fix::Layer { diff_id, blob: Some(job.blob) };
+        let fix = || Fix::Layer { diff_id, blob: Some(job.blob), mapping: mapping.clone() };
         let seen = match compared {
             Ok(seen) => seen,
             Err(error) => return Ok(vec![finding(object(), format!("{error:#}"), fix())]),
@@ -519,7 +532,7 @@ impl<'a> Round<'a> {
             return Ok(Vec::new());
         }
         // The archive may be one that this comparison does not understand: then a fresh tree looks the same.
-        let complaints = match self.fresh(&job.blob, &diff_id) {
+        let complaints = match self.fresh(&job.blob, &diff_id, mapping) {
             Ok((fresh, staged)) => {
                 let again = self.store.open_blob(&job.blob)?.context("open the blob again")?;
                 let usual = tree::compare(again, &fresh, Some(mapping.owners), &|_| ())?.complaints;
@@ -538,14 +551,30 @@ impl<'a> Round<'a> {
         })
     }
 
+    /// Returns the mapping of a key, if it is known.
+    fn mapping_of(&self, key: &MapKey) -> Option<Mapping> {
+        let mut known = std::iter::once(self.check.mapping).chain(self.check.others);
+        known.find(|mapping| mapping.key == *key).cloned()
+    }
+
     /// Unpacks a layer anew into staging.
-    fn fresh(&self, blob: &Digest, diff_id: &Digest) -> Result<(std::path::PathBuf, Staged)> {
+    fn fresh(
+        &self,
+        blob: &Digest,
+        diff_id: &Digest,
+        mapping: &Mapping,
+    ) -> Result<(std::path::PathBuf, Staged)> {
         let staged = self.store.stage()?;
         let dir = staged.path("layer");
-        let file = self.store.open_blob(blob)?.with_context(|| format!("blob {blob} is missing"))?;
-        let owners = self.check.mapping.owners;
-        let work = Work { save: Save::Nothing, unpack: Some(dir.clone()), owners };
-        let outcome = process(file, &work, |_| ()).with_context(|| format!("unpack layer {diff_id}"))?;
+        let work = Work { save: Save::Nothing, unpack: Some(dir.clone()), owners: mapping.owners };
+        let outcome = match self.store.open_blob(blob)? {
+            Some(file) => process(file, &work, |_| ()),
+            None if self.can_repack(blob, diff_id, mapping) => {
+                repack(self.store, self.check.mapping, diff_id, |input| process(input, &work, |_| ()))
+            }
+            None => anyhow::bail!("blob {blob} is missing"),
+        };
+        let outcome = outcome.with_context(|| format!("unpack layer {diff_id}"))?;
         anyhow::ensure!(
             outcome.blob == *blob && outcome.diff_id == *diff_id,
             "blob {blob} holds another archive than layer {diff_id}"
@@ -553,15 +582,23 @@ impl<'a> Round<'a> {
         Ok((dir, staged))
     }
 
+    /// Tells whether a layer that has no blob can be made of its tree under the mapping in force.
+    fn can_repack(&self, blob: &Digest, diff_id: &Digest, mapping: &Mapping) -> bool {
+        let tree = self.store.layers(&self.check.mapping.key).tree(diff_id);
+        blob == diff_id && mapping != self.check.mapping && tree.is_dir()
+    }
+
     /// Looks for the layers that containers stand on.
     fn stands(&mut self) {
         for stand in self.check.stands {
             let layers = self.store.layers(&stand.map);
             for diff_id in stand.layers.iter().filter(|diff_id| !layers.has(diff_id)) {
-                let fix = if stand.map == self.check.mapping.key {
-                    Fix::Layer { diff_id: *diff_id, blob: self.blob_of.get(diff_id).copied() }
-                } else {
-                    Fix::Nothing("it belongs to another user mapping")
+                let fix = match self.mapping_of(&stand.map) {
+                    Some(mapping) => {
+                        let blob = self.blob_of.get(diff_id).copied();
+                        Fix::Layer { diff_id: *diff_id, blob, mapping }
+                    }
+                    None => Fix::Nothing("it belongs to another user mapping"),
                 };
                 let problem = format!("stands on layer {diff_id}, which is not here");
                 self.find(format!("container {}", stand.container), problem, fix);

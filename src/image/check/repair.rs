@@ -9,6 +9,7 @@ use rustix::fs::{CWD, RenameFlags};
 
 use super::{Connect, Fix, Round};
 use crate::image::config::Configuration;
+use crate::image::intake::Mapping;
 use crate::image::manifest::{Document, Manifest, parse};
 use crate::image::pack::{self, Tree};
 use crate::oci::{Digest, Hasher, Reference};
@@ -27,7 +28,7 @@ impl Round<'_> {
                 self.store.remove_blob(digest)?;
                 Ok("removed, since no image has it".to_owned())
             }
-            Fix::Layer { diff_id, blob } => self.layer(diff_id, *blob),
+            Fix::Layer { diff_id, blob, mapping } => self.layer(diff_id, *blob, mapping),
             Fix::Unname(name) => {
                 let _gc = self.store.lock("gc", Mode::Exclusive)?;
                 self.store.remove_ref(name)?;
@@ -134,20 +135,20 @@ impl Round<'_> {
     }
 
     /// Unpacks a layer anew, and puts it in the place of the old one in one step.
-    fn layer(&self, diff_id: &Digest, blob: Option<Digest>) -> Result<String> {
-        let key = &self.check.mapping.key;
+    fn layer(&self, diff_id: &Digest, blob: Option<Digest>, mapping: &Mapping) -> Result<String> {
+        let key = &mapping.key;
         let runs =
             |stand: &&super::Stand| stand.running && stand.map == *key && stand.layers.contains(diff_id);
         if let Some(stand) = self.check.stands.iter().find(runs) {
             bail!("container {} runs on it and has to be stopped first", stand.container);
         }
         let Some(blob) = blob else { bail!("no image has a blob that it could be unpacked from") };
-        if self.findings_of(&blob) {
+        if !self.can_repack(&blob, diff_id, mapping) && self.findings_of(&blob) {
             bail!("{LATER}: blob {blob}");
         }
         let layers = self.store.layers(key);
         layers.ready()?;
-        let (fresh, staged) = self.fresh(&blob, diff_id)?;
+        let (fresh, staged) = self.fresh(&blob, diff_id, mapping)?;
         staged.sync()?;
         let target = layers.dir(diff_id);
         match rustix::fs::renameat_with(CWD, &fresh, CWD, &target, RenameFlags::EXCHANGE) {

@@ -287,7 +287,7 @@ impl Comparison {
         }
         let plain = (member.uid, member.gid) == (0, 0);
         let wanted = match self.owners {
-            Some(Owners::Mapped) => Some((member.uid, member.gid)),
+            Some(owners @ (Owners::Mapped | Owners::Kept(_))) => Some(owners.above(member.uid, member.gid)),
             Some(Owners::Emulated) => Some((0, 0)),
             None => None,
         };
@@ -316,6 +316,11 @@ impl Comparison {
             if name.starts_with("user.overlay.") || name == OWNER || name.starts_with("user.coracle.") {
                 continue;
             }
+            let translated = match self.owners {
+                Some(Owners::Kept(kept)) => Some(kept.attribute_above(name.as_bytes(), value)),
+                _ => None,
+            };
+            let value = translated.as_ref().unwrap_or(value);
             match found.get(name.as_ref()) {
                 Some(found) if found == value => {}
                 // What this file system or this user cannot keep was left out.
@@ -386,7 +391,8 @@ impl Comparison {
     }
 
     fn is_implied(&self, stat: &Stat) -> bool {
-        stat.st_mode & 0o7777 == 0o755 && (self.owners.is_none() || (stat.st_uid, stat.st_gid) == (0, 0))
+        stat.st_mode & 0o7777 == 0o755
+            && self.owners.is_none_or(|owners| owners.above(0, 0) == (stat.st_uid, stat.st_gid))
     }
 
     /// Tells whether a member has marked this directory; an entry of its own stands for it.

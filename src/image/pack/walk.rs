@@ -174,7 +174,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let Some(top) = dirs.first() else { return Ok(()) };
         let writing = || format!("pack {}", show(&path));
         let stat = rustix::fs::fstat(&top.fd).with_context(writing)?;
-        let attributes = attributes(top.fd.as_fd()).with_context(writing)?;
+        let attributes = attributes(top.fd.as_fd(), self.owners).with_context(writing)?;
         let (uid, gid) = self.owner(top.tree, &path, &stat, Some(top.fd.as_fd()));
         let plain = stat.st_mode & 0o7777 == 0o755 && (uid, gid) == (0, 0) && attributes.is_empty();
         let name = match path.as_slice() {
@@ -319,7 +319,8 @@ impl<'a, W: Write> Walk<'a, W> {
             FileType::Fifo => b'6',
             _ => return Ok(()),
         };
-        let attributes = file.as_ref().map_or_else(|| Ok(Vec::new()), |file| attributes(file.as_fd()))?;
+        let attributes =
+            file.as_ref().map_or_else(|| Ok(Vec::new()), |file| attributes(file.as_fd(), self.owners))?;
         let (uid, gid) = self.owner(tree, path, &stat, file.as_ref().map(AsFd::as_fd));
         let mut header = Header {
             path,
@@ -406,11 +407,11 @@ impl<'a, W: Write> Walk<'a, W> {
     /// Returns the owner of what lies at `path` in a tree.
     fn owner(&self, tree: usize, path: &[u8], stat: &Stat, file: Option<BorrowedFd<'_>>) -> (u32, u32) {
         let (uid, gid) = self.trees[tree].owner(self.owners, path, stat, file);
-        let known = |id| match self.form {
-            Form::Copy { nobody_is_root: true, .. } if id == NOBODY => 0,
+        let known = |id, found| match self.form {
+            Form::Copy { nobody_is_root: true, .. } if found == NOBODY => 0,
             _ => id,
         };
-        (known(uid), known(gid))
+        (known(uid, stat.st_uid), known(gid, stat.st_gid))
     }
 }
 
@@ -423,8 +424,8 @@ impl Tree {
         stat: &Stat,
         file: Option<BorrowedFd<'_>>,
     ) -> (u32, u32) {
-        if owners == Owners::Mapped {
-            return (stat.st_uid, stat.st_gid);
+        if owners != Owners::Emulated {
+            return owners.within(stat.st_uid, stat.st_gid);
         }
         let mut value = [0; 64];
         let kept = file.and_then(|file| {
@@ -530,7 +531,7 @@ pub(super) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the attributes that go into an archive, sorted by name.
-fn attributes(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn attributes(file: BorrowedFd<'_>, owners: Owners) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found = Vec::new();
     let mut names = [0; 1024];
     let listed = match rustix::fs::flistxattr(file, &mut names) {
@@ -550,6 +551,9 @@ fn attributes(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         match rustix::fs::fgetxattr(file, name, &mut value) {
             Ok(length) => {
                 value.truncate(length);
+                if let Owners::Kept(kept) = owners {
+                    value = kept.attribute_within(name, value);
+                }
                 found.push((name.to_vec(), value));
             }
             Err(Errno::NODATA) => {}

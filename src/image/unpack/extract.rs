@@ -44,14 +44,15 @@ impl Extraction {
     /// Starts to fill the empty directory `tree`.
     pub(super) fn new(tree: &Path, owners: Owners) -> Result<Self> {
         let room = Room::of(tree)?;
-        let tree = Tree::open(tree)?;
+        let owner = owners.differ().then(|| owners.above(0, 0));
+        let tree = Tree::open(tree, owner)?;
         let root = tree.root();
         // What the store's own directories hand down must not get into the layer: default access control
         // lists, and the group of a set-group-id directory.
         let _ = rustix::fs::fremovexattr(&*root, "system.posix_acl_default");
         let _ = rustix::fs::fremovexattr(&*root, "system.posix_acl_access");
-        if owners == Owners::Mapped {
-            chown(root.as_fd(), b"", 0, 0, &[])?;
+        if owners != Owners::Emulated {
+            chown(root.as_fd(), b"", owners, (0, 0), &[])?;
         }
         root.owe_mode(0o755);
         // The mask belongs to the process, but a thread can have its own (unshare(2), CLONE_FS).
@@ -143,7 +144,7 @@ impl Extraction {
         if member.mode & 0o7000 != 0 || !self.unmasked {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(member.mode)).context("set its permissions")?;
         }
-        attributes(file.as_fd(), member)?;
+        attributes(file.as_fd(), member, self.owners)?;
         rustix::fs::futimens(&file, &times(member)).context("set its time")
     }
 
@@ -166,7 +167,8 @@ impl Extraction {
         if hides {
             directory.hide_lower()?;
         }
-        if known || (member.uid, member.gid) != (0, 0) || !member.attributes.is_empty() {
+        let plain = (member.uid, member.gid) == (0, 0) && !self.owners.differ();
+        if known || !plain || !member.attributes.is_empty() {
             return self.existing_directory(&directory, path, member);
         }
         directory.owe(member.mode, times(member));
@@ -176,7 +178,7 @@ impl Extraction {
     /// Gives a directory that may be filled already what a member says of it.
     fn existing_directory(&mut self, directory: &Rc<Directory>, path: &[u8], member: &Member) -> Result<()> {
         self.owner_of_open(directory.as_fd(), path, member, true)?;
-        attributes(directory.as_fd(), member)?;
+        attributes(directory.as_fd(), member, self.owners)?;
         if member.attributes.iter().any(|(name, _)| name == b"system.posix_acl_default") {
             // From here on files may be made with fewer permissions than they are asked for.
             self.unmasked = false;
@@ -222,10 +224,11 @@ impl Extraction {
             Kind::Symlink => rustix::fs::symlinkat(member.link.as_slice(), parent, name),
             _ => rustix::fs::mknodat(parent, name, FileType::Fifo, mode, 0),
         })?;
-        if (member.uid, member.gid) != (0, 0) {
+        let owner = (member.uid, member.gid);
+        if owner != (0, 0) || self.owners.differ() {
             match self.owners {
-                Owners::Mapped => chown(parent.as_fd(), name, member.uid, member.gid, path)?,
                 Owners::Emulated => self.note(path, member)?,
+                owners => chown(parent.as_fd(), name, owners, owner, path)?,
             }
         }
         if member.kind == Kind::Fifo && !self.unmasked {
@@ -298,7 +301,7 @@ impl Extraction {
         let plain = (member.uid, member.gid) == (0, 0);
         match self.owners {
             Owners::Mapped if plain && !known => Ok(()),
-            Owners::Mapped => chown(file, b"", member.uid, member.gid, path),
+            Owners::Mapped | Owners::Kept(_) => chown(file, b"", self.owners, (member.uid, member.gid), path),
             Owners::Emulated if plain => {
                 self.recorded.remove(path);
                 if known {
@@ -366,12 +369,19 @@ pub(super) fn times(member: &Member) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Changes the owner of `name` in `dir`, or with an empty name of `dir` itself.
-pub(super) fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: &[u8]) -> Result<()> {
+/// Changes the owner of `name` in `dir`, or with an empty name of `dir` itself, to what an archive says.
+pub(super) fn chown(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    owners: Owners,
+    (uid, gid): (u32, u32),
+    path: &[u8],
+) -> Result<()> {
     if uid == u32::MAX || gid == u32::MAX {
         bail!("it belongs to {uid}:{gid}, which is no owner");
     }
-    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    let (of_file, group_of_file) = owners.above(uid, gid);
+    let owner = (Some(Uid::from_raw(of_file)), Some(Gid::from_raw(group_of_file)));
     let done = if name.is_empty() {
         rustix::fs::fchown(dir, owner.0, owner.1)
     } else {
@@ -389,12 +399,17 @@ pub(super) fn chown(dir: BorrowedFd<'_>, name: &[u8], uid: u32, gid: u32, path: 
 }
 
 /// Sets the extended attributes that an archive may set.
-pub(super) fn attributes(file: BorrowedFd<'_>, member: &Member) -> Result<()> {
+pub(super) fn attributes(file: BorrowedFd<'_>, member: &Member, owners: Owners) -> Result<()> {
     for (name, value) in &member.attributes {
         let reserved: [&[u8]; 3] = [b"user.overlay.", b"trusted.overlay.", b"user.coracle."];
         if reserved.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
+        let translated = match owners {
+            Owners::Kept(kept) => Some(kept.attribute_above(name, value)),
+            Owners::Mapped | Owners::Emulated => None,
+        };
+        let value = translated.as_ref().unwrap_or(value);
         match rustix::fs::fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
             // What this file system or this user cannot keep (`trusted.*`, labels of the host's security
             // module) is left out, as Docker does.

@@ -153,7 +153,7 @@ impl Land<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&parent.fd, name, flags, Mode::empty()).context("open it")?;
         self.own(fd.as_fd(), path, member, known || parent.hands_down)?;
-        attributes(fd.as_fd(), member)?;
+        attributes(fd.as_fd(), member, self.owners())?;
         if known || parent.hands_down || member.mode & 0o7000 != 0 || !self.unmasked {
             rustix::fs::fchmod(&fd, mode).context("set its permissions")?;
         }
@@ -204,7 +204,7 @@ impl Land<'_> {
         if member.mode & 0o7000 != 0 || !self.unmasked {
             rustix::fs::fchmod(file, Mode::from_raw_mode(member.mode)).context("set its permissions")?;
         }
-        attributes(file.as_fd(), member)?;
+        attributes(file.as_fd(), member, self.owners())?;
         rustix::fs::futimens(file, &times(member)).context("set its time")
     }
 
@@ -241,11 +241,15 @@ impl Land<'_> {
             _ => rustix::fs::mknodat(&parent.fd, name, FileType::Fifo, mode, 0)?,
         }
         match self.to.ownership {
-            Ownership::Told(Owners::Mapped) => {
-                chown(parent.fd.as_fd(), name, member.uid, member.gid, path)?;
+            Ownership::Told(owners) if owners != Owners::Emulated => {
+                chown(parent.fd.as_fd(), name, owners, (member.uid, member.gid), path)?;
             }
-            Ownership::Given(Owners::Mapped, uid, gid) => chown(parent.fd.as_fd(), name, uid, gid, path)?,
-            Ownership::Root if parent.hands_down => chown(parent.fd.as_fd(), name, 0, 0, path)?,
+            Ownership::Given(owners, uid, gid) if owners != Owners::Emulated => {
+                chown(parent.fd.as_fd(), name, owners, (uid, gid), path)?;
+            }
+            Ownership::Root if parent.hands_down => {
+                chown(parent.fd.as_fd(), name, Owners::Mapped, (0, 0), path)?;
+            }
             // Nothing that is no file or directory can say whose it should be (xattr(7)).
             _ => {}
         }
@@ -253,16 +257,24 @@ impl Land<'_> {
             .context("set its time")
     }
 
+    /// Returns how owners are said in the archive.
+    fn owners(&self) -> Owners {
+        match self.to.ownership {
+            Ownership::Told(owners) | Ownership::Given(owners, ..) => owners,
+            Ownership::Own | Ownership::Root => Owners::Mapped,
+        }
+    }
+
     /// Gives an open file or directory its owner. `known` if it may have another one than whoever makes files.
     fn own(&self, file: BorrowedFd<'_>, path: &[u8], member: &Member, known: bool) -> Result<()> {
         let (owners, uid, gid) = match self.to.ownership {
-            Ownership::Root if known => return chown(file, b"", 0, 0, path),
+            Ownership::Root if known => return chown(file, b"", Owners::Mapped, (0, 0), path),
             Ownership::Own | Ownership::Root => return Ok(()),
             Ownership::Told(owners) => (owners, member.uid, member.gid),
             Ownership::Given(owners, uid, gid) => (owners, uid, gid),
         };
-        if owners == Owners::Mapped {
-            return chown(file, b"", uid, gid, path);
+        if owners != Owners::Emulated {
+            return chown(file, b"", owners, (uid, gid), path);
         }
         if (uid, gid) == (0, 0) {
             let _ = rustix::fs::fremovexattr(file, OWNER);
@@ -300,9 +312,13 @@ impl Land<'_> {
                 Err(Errno::NOENT) if !path.is_empty() => {
                     let (above, name) = path::split(path);
                     let parent = self.directory(above)?;
-                    rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(0o755))
+                    let made = rustix::fs::mkdirat(&parent.fd, name, Mode::from_raw_mode(0o755))
                         .and_then(|()| self.open(path))
-                        .with_context(|| format!("create directory {}", self.shown(path)))?
+                        .with_context(|| format!("create directory {}", self.shown(path)))?;
+                    if self.owners().differ() {
+                        chown(made.as_fd(), b"", self.owners(), (0, 0), path)?;
+                    }
+                    made
                 }
                 other => other.with_context(|| format!("open directory {}", self.shown(path)))?,
             };

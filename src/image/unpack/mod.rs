@@ -19,6 +19,9 @@
 //! holds. A whiteout never hides a member of its own layer, wherever the two stand in the archive
 //! (image-spec, layer.md, "Whiteouts").
 //!
+//! For containers that keep the user's ids ([`Owners::Kept`]) it is the same, except that each owner is translated
+//! on its way, and that what root owns has to be given to it, too.
+//!
 //! Permissions and times of directories are set at the end, when nothing in them changes any more.
 //!
 //! # Owners with a single id
@@ -47,6 +50,7 @@ pub use land::{Landed, Landing, Ownership, land};
 pub(super) use member::{Kind, Member, Members};
 pub(super) use path::{clean, split};
 
+use crate::idmap::Kept;
 use crate::store::{LayerRecord, write_json_new};
 
 /// How many bytes of a name an error shows.
@@ -59,6 +63,33 @@ pub enum Owners {
     Mapped,
     /// They are kept in attributes: the user namespace maps one id.
     Emulated,
+    /// They are set, for containers that keep the user's ids, whose ids are others than this user namespace's.
+    Kept(Kept),
+}
+
+impl Owners {
+    /// Returns the owner that a file gets that belongs to these ids in an archive.
+    #[must_use]
+    pub fn above(self, uid: u32, gid: u32) -> (u32, u32) {
+        match self {
+            Self::Kept(kept) => kept.above(uid, gid),
+            Self::Mapped | Self::Emulated => (uid, gid),
+        }
+    }
+
+    /// Returns the ids in an archive of a file that belongs to these here.
+    #[must_use]
+    pub fn within(self, uid: u32, gid: u32) -> (u32, u32) {
+        match self {
+            Self::Kept(kept) => kept.within(uid, gid),
+            Self::Mapped | Self::Emulated => (uid, gid),
+        }
+    }
+
+    /// Tells whether files belong to others than the root of this user namespace as soon as they are made.
+    fn differ(self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
 }
 
 /// Unpacks the archive `input` into the new directory `dir`, reading it to its very end.

@@ -21,7 +21,8 @@ use std::rc::{Rc, Weak};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, XattrFlags, fchmod,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, fchmod,
+    fchown,
 };
 use rustix::io::Errno;
 
@@ -57,6 +58,8 @@ pub(super) struct Tree {
     /// The directory used last.
     last: (Vec<u8>, Rc<Directory>),
     implied: u64,
+    /// Whom directories are given to that the archive implies, if that is somebody else than who makes them.
+    owner: Option<(u32, u32)>,
     failed: Failed,
 }
 
@@ -137,8 +140,8 @@ impl Drop for Directory {
 }
 
 impl Tree {
-    /// Opens the directory at `path` as the root of a tree.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Opens the directory at `path` as the root of a tree. What is made in it and in no archive is given to `owner`.
+    pub(super) fn open(path: &Path, owner: Option<(u32, u32)>) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let failed = Failed::default();
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
@@ -152,6 +155,7 @@ impl Tree {
             last: (Vec::new(), root.clone()),
             root,
             implied: 0,
+            owner,
             failed,
         })
     }
@@ -265,6 +269,9 @@ impl Tree {
         let directory = open_directory(parent, name)?;
         if hides {
             opaque(&directory)?;
+        }
+        if let Some((uid, gid)) = self.owner {
+            fchown(&directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
         // The mask may have taken some away.
         Ok(fchmod(&directory, mode)?)

@@ -38,6 +38,8 @@ pub(super) struct Stage<'a> {
     size: WindowSize,
     /// Mounts of other containers, attached nowhere yet.
     trees: &'a [Tree],
+    /// The container's root, where this process is not it.
+    pub(super) owner: Option<(u32, u32)>,
     /// The user's ids, where the container's root is somebody else.
     pub(super) user: Option<(u32, u32)>,
 }
@@ -52,7 +54,7 @@ impl<'a> Stage<'a> {
     pub(super) fn perform(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::Root(rootfs) => {
-                self.root = Some(rootfs::mount(rootfs)?);
+                self.root = Some(rootfs::mount(rootfs)?.owned_by(self.owner));
                 Ok(())
             }
             Step::Account(account) => account::add(self.root()?, account),

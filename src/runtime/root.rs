@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 /// How many links are followed while missing directories are made, as in path_resolution(7).
@@ -19,18 +19,28 @@ const MAX_LINKS: usize = 40;
 
 /// An open directory that its paths cannot leave.
 #[derive(Debug)]
-pub struct Root(OwnedFd);
+pub struct Root {
+    directory: OwnedFd,
+    /// Whom that is given to that is made in it, if that is somebody else than who makes it.
+    owner: Option<(u32, u32)>,
+}
 
 impl Root {
     /// Takes an open directory as a root.
     pub fn new(directory: OwnedFd) -> Self {
-        Self(directory)
+        Self { directory, owner: None }
     }
 
     /// Opens the directory at `path` as a root.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+        Ok(Self::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    /// Has what is made in it given to this user and group.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<(u32, u32)>) -> Self {
+        Self { owner, ..self }
     }
 
     /// Opens `path` only to name it.
@@ -91,7 +101,7 @@ impl Root {
                     Err(error) => return Err(error.into()),
                 }
                 match rustix::fs::mkdirat(&parent, part.as_os_str(), Mode::from_raw_mode(0o755)) {
-                    Ok(()) => {}
+                    Ok(()) => self.give(&parent, part.as_os_str())?,
                     // It is there and it is not: a link to nowhere. Make what it points to.
                     Err(Errno::EXIST) if links < MAX_LINKS => {
                         links += 1;
@@ -121,14 +131,26 @@ impl Root {
             self.make_directory(parent)?;
         }
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::openat2(&self.0, relative(path), flags, Mode::from_raw_mode(0o755), IN_ROOT)?;
+        let made =
+            rustix::fs::openat2(&self.directory, relative(path), flags, Mode::from_raw_mode(0o755), IN_ROOT)?;
+        if let Some((uid, gid)) = self.owner {
+            rustix::fs::fchown(made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
         Ok(self.find(path)?)
+    }
+
+    fn give(&self, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+        if let Some((uid, gid)) = self.owner {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        Ok(())
     }
 
     fn open_at(&self, path: &Path, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
         rustix::io::retry_on_intr(|| {
             rustix::fs::openat2(
-                &self.0,
+                &self.directory,
                 relative(path),
                 flags | OFlags::CLOEXEC,
                 Mode::empty(),
@@ -140,7 +162,7 @@ impl Root {
 
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.directory.as_fd()
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = tests![
     namespaces_are_shared_with_those_of_the_same_ids,
     compose_keeps_ids,
     many_first_ones_unpack_once,
+    damage_is_found_and_repaired,
     nothing_is_left_behind,
     refuses_what_cannot_be,
 ];
@@ -198,7 +199,7 @@ fn commit_cp_and_export_translate() {
     sandbox.run(["diff", "one"]).stdout_contains("A /d/www\n").success();
     sandbox.run(["commit", "one", "made"]).success();
     sandbox.run(["stop", "-t", "0", "one"]).success();
-    // The files of one that does not run are seen another way.
+    // The files of one that does not run are seen another way, and so are those of one that never ran.
     sandbox.run(["cp", &from, "one:/d/later"]).success();
     sandbox.run(["start", "one"]).success();
     let list = "cd /d; stat -c '%n %u:%g' * .";
@@ -208,6 +209,14 @@ fn commit_cp_and_export_translate() {
         sandbox.run(words.chain(&["made", "sh", "-c", list]).copied()).stdout(&owners).success();
     }
     sandbox.run(["exec", "one", "stat", "-c", "%u:%g", "/d/later"]).stdout("0:0\n").success();
+    let bind = format!("{}:/made/for/x", sandbox.directory("x"));
+    let create =
+        ["create", "--network", "none", "--userns", "keep-id", "--name", "early", "-v", &bind, "owners"];
+    let script = "stat -c '%n %u:%g' /early /made /made/for /made/for/x";
+    sandbox.run(create.iter().chain(&["sh", "-c", script]).copied()).success();
+    sandbox.run(["cp", &from, "early:/early"]).success();
+    let seen = format!("/early 0:0\n/made 0:0\n/made/for 0:0\n/made/for/x {own}\n");
+    sandbox.run(["start", "-a", "early"]).stdout(&seen).success();
     // Who the user is, is nothing of the image's.
     let plain = ["run", "--network", "none", "--userns", "keep-id", "--name", "two", "owners", "true"];
     sandbox.run(plain).success();
@@ -325,6 +334,32 @@ fn many_first_ones_unpack_once() {
     }
     assert_eq!(trees(&sandbox), 2 * before);
     assert_eq!(fs::read_dir(sandbox.store().join("staging")).unwrap().count(), 0);
+}
+
+fn damage_is_found_and_repaired() {
+    let sandbox = sandbox();
+    let (uid, gid) = (host::user().uid, host::user().gid);
+    let own = Image::busybox().layer(&Layer::new().file_with(
+        "/own",
+        "own\n",
+        &Meta::mode(0o644).owner(uid.into(), gid.into()),
+    ));
+    let sandbox = sandbox.with("own", &own);
+    run(&sandbox, &["own", "cat", "/own"]).stdout("own\n").success();
+    sandbox.run(["system", "check"]).success();
+    // Of the two trees this one has it as a file of the user's.
+    let maps = fs::read_dir(sandbox.store().join("layers")).unwrap().flatten();
+    let trees = maps.flat_map(|map| fs::read_dir(map.path()).unwrap().flatten());
+    let files: Vec<_> = trees.map(|tree| tree.path().join("tree/own")).filter(|path| path.exists()).collect();
+    assert_eq!(files.len(), 2);
+    let kept = files.iter().find(|path| fs::metadata(path).unwrap().uid() == uid).unwrap();
+    fs::write(kept, "other\n").unwrap();
+    sandbox.run(["system", "check"]).code(1).stdout_contains("layer sha256:");
+    sandbox.run(["system", "check", "--repair"]).success().stdout_contains("unpacked anew");
+    run(&sandbox, &["own", "sh", "-c", "cat /own; stat -c %u:%g /own"])
+        .stdout(&format!("own\n{uid}:{gid}\n"))
+        .success();
+    sandbox.run(["system", "check"]).success();
 }
 
 fn nothing_is_left_behind() {

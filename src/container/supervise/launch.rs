@@ -197,7 +197,7 @@ pub(in crate::container) fn view(
     let rootfs = launch.rootfs()?;
     let first = dir.exit_record()?.is_none();
     let (seeds, _locks) = if first { launch.seeds()? } else { (Vec::new(), Vec::new()) };
-    runtime::view(&spec, &rootfs, &seeds)
+    runtime::view(&spec, &rootfs, &seeds, identity)
 }
 
 /// Gives the writable directory owner and mode of the image's root directory: it is what the container sees

@@ -157,6 +157,14 @@ fn check_service(entry: &Entry, service: &Map, root: &Node, all: &[String]) -> R
         let text = format!("service {name:?} declares mutualy exclusive dockerfile and dockerfile_inline");
         return Err(invalid(&text, &entry.at));
     }
+    let platforms = service.get("build").and_then(|build| build.get("platforms")).and_then(Node::as_list);
+    if let (Some(platform), Some(platforms)) = (service.get("platform").and_then(Node::as_str), platforms)
+        && !platforms.is_empty()
+        && !platforms.iter().any(|one| one.as_str() == Some(platform))
+    {
+        let text = format!("service.build.platforms MUST include service.platform {platform:?}");
+        return Err(invalid(&text, &entry.at));
+    }
     let named_networks = service.get("networks").and_then(Node::as_map).is_some_and(|map| !map.0.is_empty());
     if has("network_mode") && named_networks {
         let text = format!("service {name} declares mutually exclusive `network_mode` and `networks`");
@@ -193,7 +201,8 @@ fn check_service(entry: &Entry, service: &Map, root: &Node, all: &[String]) -> R
         }
     }
     for dependency in service.get("depends_on").and_then(Node::as_map).into_iter().flat_map(|map| &map.0) {
-        if !there("services", &dependency.key) {
+        let optional = dependency.node.get("required").and_then(Node::as_bool) == Some(false);
+        if !optional && !there("services", &dependency.key) {
             let text = format!("service {name:?} depends on undefined service {:?}", dependency.key);
             let mut complaint = invalid(&text, &dependency.at);
             if all.contains(&dependency.key) {

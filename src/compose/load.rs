@@ -340,7 +340,10 @@ impl Loader {
             for file in &wanted.files {
                 documents.push((file.clone(), Self::parse(file)?));
             }
-            let imported = self.model(documents, &wanted.directory, &own, including)?;
+            let mut imported = self.model(documents, &wanted.directory, &own, including)?;
+            if self.how.resolve_paths {
+                build_in(&mut imported, &wanted.directory);
+            }
             for section in ["services", "networks", "volumes", "secrets", "configs", "models"] {
                 let Some(things) = imported.get(section).and_then(Node::as_map) else { continue };
                 let Some(map) = node.as_map_mut() else { continue };
@@ -362,6 +365,19 @@ impl Loader {
             }
         }
         Ok(())
+    }
+}
+
+/// Has what is built without a context be built in `directory`.
+fn build_in(root: &mut Node, directory: &Path) {
+    let services = root.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
+    for service in services.into_iter().flat_map(|map| &mut map.0) {
+        let at = service.at.clone();
+        if let Some(build) = service.node.as_map_mut().and_then(|map| map.get_mut("build"))
+            && let Some(build) = build.as_map_mut()
+        {
+            build.add("context", || Node::string(directory.to_string_lossy(), &at));
+        }
     }
 }
 

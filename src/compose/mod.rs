@@ -71,6 +71,7 @@ pub struct Loaded {
 /// are no files.
 pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>, Problem> {
     let Some(mut model) = load::load(asked, how)? else { return Ok(None) };
+    shape::drop_blank(&mut model.root, &schema::PROJECT);
     if how.normalize {
         normal::normalise(&mut model, how)?;
     }
@@ -89,7 +90,6 @@ pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>,
     let from_outside = model.variables.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
     active.extend(from_outside.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
     check::choose(&mut model.root, &active, named);
-    check::drop_optional(&mut model.root);
     if how.check {
         check::check(&model.root, &all, how)?;
     }
@@ -171,6 +171,9 @@ pub fn words(text: &str) -> Option<Vec<String>> {
 
 /// Gives a model its types.
 fn typed(root: &yaml::Node) -> Result<Project, Problem> {
+    let mut whole = root.clone();
+    check::drop_optional(&mut whole);
+    let root = &whole;
     let json = yaml::to_json(root);
     let mut project: Project =
         serde_json::from_value(json).map_err(|error| error::problem(format!("decoding failed: {error}")))?;

@@ -94,8 +94,6 @@ pub(super) const SERVICE_KEYS: &[(&str, Shape)] = &[
     ("pids_limit", Int),
     ("platform", Str),
     ("ports", Short(short::ports, &List(&PORT))),
-    ("post_start", List(&HOOK)),
-    ("pre_stop", List(&HOOK)),
     ("privileged", Bool),
     ("provider", Any),
     ("pull_policy", Short(short::pull_policy, &Str)),
@@ -119,10 +117,12 @@ pub(super) const SERVICE_KEYS: &[(&str, Shape)] = &[
     ("user", Text),
     ("userns_mode", Str),
     ("uts", Str),
+    ("volume_driver", Str),
     ("volumes", List(&Short(short::volume, &MOUNT))),
     ("volumes_from", List(&Str)),
-    ("volume_driver", Str),
     ("working_dir", Str),
+    ("post_start", List(&HOOK)),
+    ("pre_stop", List(&HOOK)),
 ];
 
 const BUILD: Shape = Object(&[
@@ -326,7 +326,7 @@ pub(super) const NETWORK: Shape = Short(
 const EXTERNAL: Shape = Kept(short::external);
 
 const VOLUME: Shape = Short(
-    short::empty,
+    short::local_volume,
     &Object(&[
         ("name", Str),
         ("driver", Str),

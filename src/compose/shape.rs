@@ -105,14 +105,51 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Makes a path absolute and clean, with `~` for the home directory.
+/// Makes a path absolute, with `~` for the home directory. One that is absolute stays as it is, also one of Windows,
+/// of which Docker's client knows, too.
 pub(super) fn absolute(base: &Path, path: &str) -> String {
+    if path.starts_with('/') || is_of_windows(path) {
+        return path.to_owned();
+    }
     let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let joined = match (home, std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest.trim_start_matches('/')),
         _ => base.join(path),
     };
     clean(&joined)
+}
+
+/// Tells whether a path begins with a drive.
+fn is_of_windows(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
+}
+
+/// Leaves out what is an empty text, most often of a variable that is not set: it says as much as nothing.
+pub(super) fn drop_blank(node: &mut Node, shape: &Shape) {
+    let is_text = |shape: &Shape| match shape {
+        Shape::Str | Shape::Text => true,
+        Shape::Short(_, inner) => matches!(inner, Shape::Str),
+        _ => false,
+    };
+    match (shape, &mut node.value) {
+        (Shape::Short(_, inner), _) => drop_blank(node, inner),
+        (Shape::Object(keys), Value::Map(map)) => {
+            let of = |key: &str| keys.iter().find(|(known, _)| *known == key).map(|(_, shape)| shape);
+            map.0.retain(|entry| entry.node.as_str() != Some("") || !of(&entry.key).is_some_and(is_text));
+            for entry in &mut map.0 {
+                if let Some(inner) = of(&entry.key) {
+                    drop_blank(&mut entry.node, inner);
+                }
+            }
+        }
+        (Shape::Map(inner) | Shape::Names(inner), Value::Map(map)) => {
+            map.0.iter_mut().for_each(|entry| drop_blank(&mut entry.node, inner));
+        }
+        (Shape::List(inner) | Shape::OneOrMore(inner), Value::List(list)) => {
+            list.iter_mut().for_each(|item| drop_blank(item, inner));
+        }
+        _ => {}
+    }
 }
 
 /// Takes `.` and `..` out of a path, by its words alone.

@@ -73,18 +73,24 @@ pub(super) fn contexts(node: &Node, place: &Place<'_>) -> Result<Node, Problem> 
 }
 
 /// `ssh`: a list, a map or one word.
-pub(super) fn ssh(node: &Node, _: &Place<'_>) -> Result<Node, Problem> {
+pub(super) fn ssh(node: &Node, place: &Place<'_>) -> Result<Node, Problem> {
     let at = &node.at;
+    let line = |id: &str, path: &str| Node::string(format!("{id}={}", place.absolute(path)), at);
+    let of_text = |node: &Node| match node.as_str().and_then(|text| text.split_once('=')) {
+        Some((id, path)) => line(id, path),
+        None => node.clone(),
+    };
     let lines = match &node.value {
         Value::Map(map) => map
             .0
             .iter()
             .map(|entry| match entry.node.scalar() {
-                Some(path) => Node::string(format!("{}={path}", entry.key), at),
+                Some(path) => line(&entry.key, &path),
                 None => Node::string(entry.key.clone(), at),
             })
             .collect(),
-        Value::String(_) => vec![node.clone()],
+        Value::List(list) => list.iter().map(of_text).collect(),
+        Value::String(_) => vec![of_text(node)],
         _ => return Ok(node.clone()),
     };
     Ok(Node::new(Value::List(lines), at))
@@ -336,6 +342,21 @@ pub(super) fn test(node: &Node, place: &Place<'_>) -> Result<Node, Problem> {
         },
         _ => Err(place.refuse(&node.at, "must be a string or a list")),
     }
+}
+
+/// A volume of the project. The directory that one stands for may be a relative path.
+pub(super) fn local_volume(node: &Node, place: &Place<'_>) -> Result<Node, Problem> {
+    let mut node = empty(node, place)?;
+    let at = node.at.clone();
+    let options = node.as_map_mut().and_then(|map| map.get_mut("driver_opts")).and_then(Node::as_map_mut);
+    if let Some(options) = options
+        && options.get("o").and_then(Node::as_str) == Some("bind")
+        && let Some(device) = options.get("device").and_then(Node::as_str)
+    {
+        let device = Node::string(place.absolute(device), &at);
+        options.set("device", device);
+    }
+    Ok(node)
 }
 
 /// `source:target:options`

@@ -7,6 +7,7 @@ use crate::support::harness::{Test, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
     prints_what_docker_compose_prints,
+    prints_corners_as_docker_compose_does,
     merges_includes_and_extends,
     finds_files_and_variables,
     refuses_bad_files_with_their_place,
@@ -37,6 +38,20 @@ fn prints_what_docker_compose_prints() {
     // What is printed means the same.
     sandbox.file("again.yaml", &expected);
     sandbox.run(["compose", "-f", "again.yaml", "--profile", "a", "config"]).success().stdout(&expected);
+}
+
+fn prints_corners_as_docker_compose_does() {
+    let sandbox = Sandbox::new();
+    sandbox.directory("inc");
+    sandbox.file("inc/compose.yaml", fixture("corners.included.yaml"));
+    let corners = fixture("corners.yaml");
+    sandbox.file("compose.yaml", &corners);
+    let expected = fixture("corners.config.yaml").replace("@DIR@", sandbox.work().to_str().unwrap());
+    sandbox.run(["compose", "config"]).success().stdout(&expected);
+    sandbox.file("compose.yaml", corners.replace("platforms: [linux/amd64, ", "platforms: ["));
+    sandbox.run(["compose", "config"]).code(15).stderr_contains(
+        "service.build.platforms MUST include service.platform \"linux/amd64\": invalid compose project",
+    );
 }
 
 fn merges_includes_and_extends() {

@@ -144,7 +144,7 @@ struct CreateArgs {
     /// The name, as older scripts give it
     #[arg(long, value_name = "string", hide = true)]
     name: Option<String>,
-    /// Options of the driver: type=none, o=bind and device=DIR make DIR the volume
+    /// Options of the driver: type=none, o=bind, device=DIR for a directory; type=tmpfs, device=tmpfs, o=size=… for memory
     #[arg(long, short, value_name = "map")]
     opt: Vec<String>,
     /// Name
@@ -290,15 +290,14 @@ pub(super) fn describe(store: &Store, name: &str) -> Result<Option<Value>> {
     }
     let Some(record) = volume::load(store, name)? else { return Ok(None) };
     let filled = |map: &BTreeMap<String, String>| if map.is_empty() { Value::Null } else { json!(map) };
-    let labels = if record.anonymous && record.labels.is_empty() {
-        json!({ "com.docker.volume.anonymous": "" })
-    } else {
-        filled(&record.labels)
-    };
+    let mut labels = record.labels.clone();
+    if record.anonymous {
+        labels.entry("com.docker.volume.anonymous".to_owned()).or_default();
+    }
     Ok(Some(json!({
         "CreatedAt": record.created.parse().map_or(record.created.clone(), moment::rfc3339),
         "Driver": "local",
-        "Labels": labels,
+        "Labels": filled(&labels),
         "Mountpoint": volume::data(store, &record.name),
         "Name": record.name,
         "Options": filled(&record.options),

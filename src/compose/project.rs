@@ -423,6 +423,7 @@ pub struct Bind {
 pub struct VolumeOptions {
     pub nocopy: bool,
     pub subpath: Option<String>,
+    pub labels: Names,
 }
 
 /// `tmpfs`

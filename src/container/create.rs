@@ -12,7 +12,7 @@ use super::config::{
     Attachment, ContainerConfig, Mount, MountSource, NetworkMode, ProcessConfig, RestartPolicy,
 };
 use super::dir::{ContainerDir, now};
-use super::request::{CreateRequest, MountRequest};
+use super::request::{CreateRequest, MountRequest, VolumeWishes};
 use super::sharing::{IpcMode, PidMode};
 use super::{etc, event, health, inherit, limits, name, signal, volumes};
 use crate::idmap::Identity;
@@ -48,6 +48,7 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     let identity = identity.clone().keeping(request.sharing.kept())?;
     let map = MapKey::of(&identity.inside().text());
     let inherited = inherit::mounts(store, &request.volumes_from)?;
+    let wishes = wishes(&request.mounts)?;
     let config = plan(&id, request, inherited, image, map, platform)?;
     check(&config)?;
 
@@ -66,12 +67,13 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     let _volumes = mounts_volumes.then(|| volumes::lock(store, Mode::Shared)).transpose()?;
     for mount in &config.mounts {
         if let MountSource::Volume { name, anonymous, .. } = &mount.source {
+            let wishes = wishes.get(&mount.target).cloned().unwrap_or_default();
             let record = VolumeRecord {
                 name: name.clone(),
                 created: config.created.clone(),
-                labels: BTreeMap::new(),
+                labels: wishes.labels,
                 anonymous: *anonymous,
-                options: BTreeMap::new(),
+                options: wishes.options,
             };
             if volume::ensure(store, &record)? && *anonymous {
                 made.names.push(name.clone());
@@ -93,6 +95,19 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     made.names.clear();
     event::note_named(store, &config, &name, "create", &[]);
     Ok(Created { id, name, warnings })
+}
+
+/// Returns what volumes are to be that are made, by the paths where they are mounted.
+fn wishes(requests: &[MountRequest]) -> Result<BTreeMap<String, VolumeWishes>> {
+    let mut wishes = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.volume != VolumeWishes::default()) {
+        let driver = &request.volume.driver;
+        if !matches!(driver.as_str(), "" | "local") {
+            bail!("error looking up volume plugin {driver}: plugin \"{driver}\" not found");
+        }
+        wishes.insert(clean_target(&request.mount.target)?, request.volume.clone());
+    }
+    Ok(wishes)
 }
 
 /// Anonymous volumes to take back if the container does not come to be.
@@ -343,7 +358,7 @@ fn mounts(
     defaults: &Defaults,
 ) -> Result<(Vec<Mount>, BTreeSet<String>)> {
     let mut mounts: Vec<Mount> = Vec::new();
-    for MountRequest { mut mount, create_source } in requests {
+    for MountRequest { mut mount, create_source, .. } in requests {
         mount.target = clean_target(&mount.target)?;
         if mounts.iter().any(|other| other.target == mount.target) || tmpfs.contains_key(&mount.target) {
             bail!("Duplicate mount point: {}", mount.target);

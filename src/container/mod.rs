@@ -78,7 +78,7 @@ pub use network::{
     unused_networks,
 };
 pub use remove::{RemoveOptions, Remover, StillActive};
-pub use request::{CreateRequest, ExecRequest, MountRequest};
+pub use request::{CreateRequest, ExecRequest, MountRequest, VolumeWishes};
 pub use restore::restore;
 pub use sharing::{IpcMode, KeepId, PidMode, Sharing};
 pub use signal::parse as parse_signal;

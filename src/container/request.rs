@@ -128,6 +128,19 @@ pub struct MountRequest {
     pub mount: Mount,
     /// Whether a missing directory of the host is made, as `-v` does and `--mount` does not.
     pub create_source: bool,
+    /// What the volume is to be, if this makes it.
+    pub volume: VolumeWishes,
+}
+
+/// What a volume is to be, if there is none of its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeWishes {
+    /// Its driver; empty: `local`.
+    pub driver: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The options of its driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// The wishes of `exec`.

@@ -3,7 +3,7 @@
 //! The defaults are Docker's (moby `daemon/pkg/oci/defaults.go`): mounts, masked and read-only paths,
 //! namespaces, environment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -20,6 +20,7 @@ use crate::runtime::capability;
 use crate::runtime::defaults::{
     self, MASKED, PATH, READ_ONLY, capabilities, mount, network_sysctls, own, system,
 };
+use crate::volume::Local;
 
 /// Where on the host the things lie that a spec mounts: the only facts it needs beside the configuration.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(super) struct Places {
     pub host_queues: bool,
     /// The directory of all volumes.
     pub volumes: PathBuf,
+    /// Those volumes that are not directories of their own, by name.
+    pub locals: BTreeMap<String, Local>,
     /// Device nodes of the host that a privileged container gets.
     pub devices: Vec<PathBuf>,
 }
@@ -207,7 +210,16 @@ fn wished(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
                 if !subpath.is_empty() {
                     source.push(subpath);
                 }
-                mount(&wish.target, "bind", &source, &["rbind", access, "rprivate"])?
+                let (kind, source, words) = match places.locals.get(name) {
+                    Some(Local::Memory { words }) => ("tmpfs", Path::new("tmpfs"), words.as_slice()),
+                    Some(Local::Directory { words, .. }) => ("bind", source.as_path(), words.as_slice()),
+                    Some(Local::Own) | None => ("bind", source.as_path(), &[][..]),
+                };
+                let access = if words.iter().any(|word| word == "ro") { "ro" } else { access };
+                let mut options =
+                    if kind == "bind" { vec!["rbind", access, "rprivate"] } else { vec![access] };
+                options.extend(words.iter().map(String::as_str).filter(|word| !matches!(*word, "ro" | "rw")));
+                mount(&wish.target, kind, source, &options)?
             }
             MountSource::Tmpfs { size, mode } => {
                 let mut options =
@@ -317,6 +329,7 @@ pub(in crate::container) mod tests {
             joined: Vec::new(),
             host_queues: true,
             volumes: "/v".into(),
+            locals: BTreeMap::new(),
             devices: vec!["/dev/kvm".into()],
         }
     }

@@ -135,11 +135,12 @@ pub(super) fn plan(
     let mut steps = vec![Step::Root(rootfs.clone())];
     // Before the mounts: a file of the host's that is mounted there is not the image's.
     steps.extend(facts.account.cloned().map(Step::Account));
+    // Before anything covers what the image has there; and a volume that is mounted at two places is whole at both.
+    steps.extend(seeds.iter().cloned().map(Step::Seed));
     let linux = spec.linux().as_ref();
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     for mount in mounts {
         let target = clean(mount.destination());
-        steps.extend(seeds.iter().filter(|seed| clean(&seed.path) == target).cloned().map(Step::Seed));
         match trees.iter().position(|tree| clean(tree) == target) {
             Some(at) => {
                 let options = options::parse(mount.options().as_deref().unwrap_or_default());

@@ -1,7 +1,8 @@
 //! Fills an empty volume with what the image has at the path where it is mounted, as Docker does.
 //!
 //! The copy is made in a directory beside the volume's and renamed over it when it is complete, under a
-//! lock: another container that starts with the same volume at the same time waits, and then finds it full.
+//! lock: another container that starts with the same volume at the same time waits, and then finds it full. A directory
+//! of the host that is a volume is filled in place, since it may be nobody's to replace.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
@@ -37,6 +38,10 @@ pub(super) fn fill(seed: &Seed, root: &Root) -> Result<()> {
         Lock::take(&lock, lock::Mode::Exclusive).with_context(|| format!("lock {}", lock.display()))?;
     if !is_empty(&seed.volume)? {
         return Ok(());
+    }
+    if seed.volume.is_symlink() {
+        // A directory of the host, which stays the one that it is.
+        return copy_root(&source, &seed.volume);
     }
     let half = parent.join(".seed");
     match fs::remove_dir_all(&half) {
@@ -222,6 +227,18 @@ mod tests {
         fs::write(volume.join("mine"), "").unwrap();
         fill_from(image.path(), &volume);
         assert_eq!(fs::read_dir(&volume).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn fills_a_directory_of_the_host_in_place() {
+        let (image, volumes, host) = (image(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let volume = volumes.path().join("_data");
+        symlink(host.path(), &volume).unwrap();
+        let before = fs::metadata(host.path()).unwrap().ino();
+        fill_from(image.path(), &volume);
+        assert_eq!(fs::read_to_string(host.path().join("sub/file")).unwrap(), "content");
+        assert_eq!(fs::metadata(host.path()).unwrap().ino(), before);
+        assert!(volume.is_symlink());
     }
 
     #[test]

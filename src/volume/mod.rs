@@ -4,6 +4,8 @@
 //! made in staging and renamed, so one that has a name is whole. What is in use is not remembered here: the
 //! containers' configurations say it.
 
+mod local;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -14,6 +16,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Store, Subject, read_json, remove_tree, write_json_new};
+
+pub use local::{Local, local};
 
 /// The file `volume.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,38 +30,9 @@ pub struct VolumeRecord {
     pub labels: BTreeMap<String, String>,
     /// Whether it was made without a name, for one container.
     pub anonymous: bool,
-    /// Options of Docker's `local` driver. A directory of the host can be the volume: `type=none`, `o=bind`,
-    /// `device=DIR`.
+    /// Options of Docker's `local` driver ([`local`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-}
-
-/// Returns the directory of the host that the options make the volume; `None` if it has one of its own.
-fn device(options: &BTreeMap<String, String>) -> Result<Option<&str>> {
-    let option = |key: &str| options.get(key).map_or("", String::as_str);
-    if let Some(unknown) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
-        bail!("invalid option: {unknown:?}");
-    }
-    if options.is_empty() {
-        return Ok(None);
-    }
-    let words: Vec<&str> = option("o").split(',').filter(|word| !word.is_empty()).collect();
-    let binds = words.iter().any(|word| matches!(*word, "bind" | "rbind"));
-    if !matches!(option("type"), "" | "none" | "bind") || !binds {
-        bail!(
-            "option type={}, o={}: only a directory of the host can be mounted without root (type=none, o=bind, \
-             device=DIR); for memory use --mount type=tmpfs",
-            option("type"),
-            option("o")
-        );
-    }
-    if let Some(other) = words.iter().find(|word| !matches!(**word, "bind" | "rbind" | "rw")) {
-        bail!("option o={other}: mount the volume so in the container, as -v NAME:PATH:{other}");
-    }
-    if !option("device").starts_with('/') {
-        bail!("option device={}: it needs to be an absolute path", option("device"));
-    }
-    Ok(Some(option("device")))
 }
 
 /// Checks a name as Docker's `local` driver does.
@@ -109,13 +84,16 @@ pub fn ensure(store: &Store, record: &VolumeRecord) -> Result<bool> {
         return Ok(false);
     }
     (|| {
-        let device = device(&record.options)?;
+        let local = local(&record.options)?;
         let staged = store.stage()?;
         let dir = staged.path("volume");
         fs::DirBuilder::new().mode(0o711).create(&dir)?;
-        match device {
-            None => fs::DirBuilder::new().mode(0o755).create(dir.join("_data"))?,
-            Some(device) => symlink(device, dir.join("_data"))?,
+        match local {
+            // Of one in memory it is the place where that would be, and stays empty.
+            Local::Own | Local::Memory { .. } => {
+                fs::DirBuilder::new().mode(0o755).create(dir.join("_data"))?;
+            }
+            Local::Directory { path, .. } => symlink(path, dir.join("_data"))?,
         }
         write_json_new(&dir.join("volume.json"), record, !record.anonymous)?;
         let made = staged.publish("volume", &target)?;
@@ -169,18 +147,6 @@ mod tests {
         let options = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let bind = options(&[("type", "none"), ("o", "bind"), ("device", "/srv/db")]);
-        assert_eq!(device(&bind).unwrap(), Some("/srv/db"));
-        assert_eq!(device(&options(&[])).unwrap(), None);
-        for bad in [
-            options(&[("type", "nfs"), ("o", "addr=10.0.0.1"), ("device", ":/x")]),
-            options(&[("type", "tmpfs"), ("device", "tmpfs")]),
-            options(&[("type", "none"), ("o", "bind,ro"), ("device", "/srv")]),
-            options(&[("o", "bind"), ("device", "srv")]),
-            options(&[("size", "1")]),
-        ] {
-            assert!(device(&bad).is_err(), "{bad:?}");
-        }
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("data"), &dir.path().join("run")).unwrap();
         let host = dir.path().join("host");

@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = tests![
     a_link_inside_leads_nowhere_outside,
     volumes_are_made_listed_and_removed,
     a_directory_of_the_host_as_a_volume,
+    a_directory_of_the_host_is_filled_in_place,
+    one_empty_volume_at_two_places,
+    a_volume_in_memory_is_shared_by_those_that_run,
+    mounts_say_what_their_volume_is_to_be,
     what_is_mounted_is_not_removed,
     prune_takes_what_nothing_uses,
     container_prune_takes_what_is_stopped,
@@ -311,8 +315,98 @@ fn a_directory_of_the_host_as_a_volume() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept\n");
     sandbox.run(["volume", "rm", "here"]).stdout("here\n").success();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept\n");
-    sandbox.run(["volume", "create", "-o", "type=nfs", "-o", "device=:/x", "far"]).code(1);
+    sandbox
+        .run(["volume", "create", "-o", "type=nfs", "-o", "device=:/x", "far"])
+        .code(1)
+        .stderr_contains("create far: option type=nfs, o=: the kernel lets nobody but root mount that");
     sandbox.run(["volume", "ls", "-q"]).stdout("");
+    sandbox.run(["volume", "create", "-o", "type=none", "-o", "o=bind,ro", "-o", &device, "here"]).success();
+    sandbox
+        .run(["run", "--rm", "-v", "here:/v", "busybox", "touch", "/v/x"])
+        .code(1)
+        .stderr_contains("Read-only file system");
+}
+
+fn a_directory_of_the_host_is_filled_in_place() {
+    let sandbox = Sandbox::new().image("img", |layer| layer.file("/data/seed", "s\n"));
+    let shared = sandbox.directory("shared");
+    let before = std::fs::metadata(&shared).unwrap().ino();
+    let device = format!("device={shared}");
+    sandbox.run(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, "here"]).success();
+    sandbox.run(["run", "--rm", "-v", "here:/data", "img", "cat", "/data/seed"]).stdout("s\n").success();
+    assert_eq!(std::fs::read_to_string(format!("{shared}/seed")).unwrap(), "s\n");
+    assert_eq!(std::fs::metadata(&shared).unwrap().ino(), before);
+}
+
+fn one_empty_volume_at_two_places() {
+    let sandbox = Sandbox::new().image("img", |layer| layer.file("/data/seed", "s\n"));
+    // The image has nothing at the first of them.
+    sandbox
+        .run(["run", "--rm", "-v", "v1:/a", "-v", "v1:/data", "img", "cat", "/a/seed", "/data/seed"])
+        .stdout("s\ns\n")
+        .success();
+}
+
+fn a_volume_in_memory_is_shared_by_those_that_run() {
+    let sandbox = Sandbox::new().busybox();
+    let options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,mode=750"];
+    sandbox.run([&["volume", "create"][..], &options, &["mem"]].concat()).stdout("mem\n").success();
+    let run = ["run", "-d", "--network", "none", "--name"];
+    sandbox.run([&run[..], &["one", "-v", "mem:/one:ro", "busybox", "sleep", "1000"]].concat()).success();
+    sandbox.run([&run[..], &["two", "-v", "mem:/two", "busybox", "sleep", "1000"]].concat()).success();
+    sandbox.run(["exec", "two", "sh", "-c", "echo kept >/two/f"]).success();
+    let seen = "cat /one/f; stat -c %a /one; df -k /one | awk 'END { print $2 }'; touch /one/x";
+    sandbox
+        .run(["exec", "one", "sh", "-c", seen])
+        .stdout("kept\n750\n1024\n")
+        .stderr_contains("Read-only file system");
+    // As long as one of them runs it is there, and then it is new.
+    sandbox.run(["rm", "-f", "one"]).success();
+    sandbox.run(["run", "--rm", "-v", "mem:/m", "busybox", "cat", "/m/f"]).stdout("kept\n").success();
+    sandbox.run(["restart", "-t", "0", "two"]).success();
+    sandbox.run(["exec", "two", "ls", "/two"]).stdout("").success();
+    sandbox
+        .run(["run", "--rm", "-v", "mem:/a", "-v", "mem:/b", "busybox", "true"])
+        .code(125)
+        .stderr_contains(
+            "volume mem is in memory, and as such mounted whole and at one place of a container",
+        );
+    sandbox
+        .run(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=sise=1", "bad"])
+        .code(1)
+        .stderr_contains("create bad: option o=sise=1: a tmpfs has no such option");
+}
+
+fn mounts_say_what_their_volume_is_to_be() {
+    let sandbox = Sandbox::new().busybox();
+    let mount = "type=volume,src=made,dst=/v,volume-label=a=b,volume-label=c,volume-driver=local,\
+                 volume-opt=type=tmpfs,volume-opt=device=tmpfs,\"volume-opt=o=size=2m,mode=700\"";
+    let script = "stat -c %a /v; df -k /v | awk 'END { print $2 }'";
+    let run = |mount: &str| sandbox.run(["run", "--rm", "--mount", mount, "busybox", "sh", "-c", script]);
+    run(mount).stdout("700\n2048\n").success();
+    let inspect = ["volume", "inspect", "-f", "{{json .Labels}} {{json .Options}}", "made"];
+    let told =
+        "{\"a\":\"b\",\"c\":\"\"} {\"device\":\"tmpfs\",\"o\":\"size=2m,mode=700\",\"type\":\"tmpfs\"}\n";
+    sandbox.run(inspect).stdout(told);
+    // One that is there stays what it is.
+    run("src=made,dst=/v,volume-label=x=y").stdout("700\n2048\n").success();
+    sandbox.run(inspect).stdout(told);
+    sandbox
+        .run(["create", "--name", "cc", "--mount", "dst=/v,volume-label=k=v", "busybox", "true"])
+        .success();
+    let name = sandbox.run(["inspect", "-f", "{{(index .Mounts 0).Name}}", "cc"]).text();
+    sandbox
+        .run(["volume", "inspect", "-f", "{{json .Labels}}", &name])
+        .stdout("{\"com.docker.volume.anonymous\":\"\",\"k\":\"v\"}\n");
+    run("src=far,dst=/v,volume-driver=nfs")
+        .code(125)
+        .stderr_contains("error looking up volume plugin nfs: plugin \"nfs\" not found");
+    run("type=bind,src=/tmp,dst=/v,volume-label=a=b")
+        .code(125)
+        .stderr_contains("cannot mix 'volume-*' options with mount type 'bind'");
+    run("type=bind,src=/tmp,dst=/v,bind-recursive=readonly").code(125).stderr_contains(
+        "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction",
+    );
 }
 
 fn what_is_mounted_is_not_removed() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::format::template::print::quote;
 use crate::cli::format::units;
-use crate::container::{Mount, MountRequest, MountSource};
+use crate::container::{Mount, MountRequest, MountSource, VolumeWishes};
 
 /// How mounts of the host are shared, unless the user says.
 const PROPAGATION: &str = "rprivate";
@@ -74,7 +74,7 @@ pub(super) fn volume(text: &str, here: &Path) -> Result<MountRequest, String> {
             _ => return invalid(),
         }
     }
-    Ok(MountRequest { mount, create_source: true })
+    Ok(MountRequest { mount, create_source: true, volume: VolumeWishes::default() })
 }
 
 fn named(name: &str) -> MountSource {
@@ -109,8 +109,11 @@ struct Fields {
     tmpfs: Vec<String>,
     propagation: String,
     recursive: Option<bool>,
+    /// Whether what is mounted below is to be read-only, too, as it is anyway.
+    forces_read_only: bool,
     no_copy: bool,
     subpath: String,
+    wishes: VolumeWishes,
     size: Option<u64>,
     mode: Option<u32>,
 }
@@ -171,7 +174,7 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
         _ => return wrong("mount type unknown"),
     };
     let mount = Mount { source, target: fields.target, read_only: fields.read_only };
-    Ok(MountRequest { mount, create_source: fields.create_source })
+    Ok(MountRequest { mount, create_source: fields.create_source, volume: fields.wishes })
 }
 
 /// Tells whether a path stays below where it begins.
@@ -200,6 +203,17 @@ fn fields(text: &str) -> Result<Fields, String> {
     }
     if fields.target.is_empty() {
         return Err("target is required".to_owned());
+    }
+    let lacks = match fields.propagation.as_str() {
+        _ if !fields.forces_read_only => None,
+        _ if !fields.read_only => Some("readonly"),
+        "rprivate" => None,
+        _ => Some("bind-propagation=rprivate"),
+    };
+    if let Some(lacks) = lacks {
+        return Err(format!(
+            "option 'bind-recursive=readonly' requires '{lacks}' to be specified in conjunction"
+        ));
     }
     Ok(fields)
 }
@@ -235,7 +249,6 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
     let Some(value) = value else {
         return Err(format!("invalid field '{field}' must be a key=value pair"));
     };
-    let unbuilt = || Err(format!("--mount with {key} is not supported yet"));
     match key {
         "type" => fields.kind = value.to_ascii_lowercase(),
         "source" | "src" => fields.source = value,
@@ -250,7 +263,10 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
             fields.recursive = match value.as_str() {
                 "enabled" | "writable" => Some(true),
                 "disabled" => Some(false),
-                "readonly" => return unbuilt(),
+                "readonly" => {
+                    fields.forces_read_only = true;
+                    Some(true)
+                }
                 _ => {
                     return Err(format!(
                         "invalid value for bind-recursive: {value} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
@@ -262,8 +278,17 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
             fields.subpath = value;
             fields.volume.push(key.to_owned());
         }
-        "volume-driver" if matches!(value.as_str(), "" | "local") => fields.volume.push(key.to_owned()),
-        "volume-label" | "volume-driver" | "volume-opt" | "image-subpath" => return unbuilt(),
+        "volume-driver" => {
+            fields.wishes.driver = value;
+            fields.volume.push(key.to_owned());
+        }
+        "volume-label" | "volume-opt" => {
+            let (name, of_name) = value.split_once('=').unwrap_or((&value, ""));
+            let wishes = &mut fields.wishes;
+            let map = if key == "volume-opt" { &mut wishes.options } else { &mut wishes.labels };
+            map.insert(name.to_owned(), of_name.to_owned());
+            fields.volume.push(key.to_owned());
+        }
         "tmpfs-size" => {
             let size = units::memory(&value).ok().and_then(|size| u64::try_from(size).ok());
             fields.size = Some(size.ok_or_else(|| format!("invalid value for {key}: {value}"))?);

@@ -14,7 +14,7 @@ use crate::compose::{ports, units};
 use crate::container::{
     Attachment, CDI, CreateRequest, Device, DeviceRate, DeviceRequest, Healthcheck as Check, IpcMode, KeepId,
     Limits, LogDriver, Mount, MountRequest, MountSource, NetworkMode, PidMode, RestartPolicy, Sharing,
-    Ulimit, is_cdi,
+    Ulimit, VolumeWishes, is_cdi,
 };
 use crate::idmap;
 use crate::network::protocol::{HostPort, PortRequest, Protocol};
@@ -344,6 +344,7 @@ fn mounted(mount: &File, context: &Context) -> Result<MountRequest> {
     Ok(MountRequest {
         mount: Mount { source, target: mount.target.clone(), read_only: mount.read_only },
         create_source,
+        volume: VolumeWishes { labels: mount.volume.labels.clone(), ..VolumeWishes::default() },
     })
 }
 
@@ -364,7 +365,11 @@ fn granted(
         None => format!("{dir}/{source}"),
     };
     let source = MountSource::Bind { path, propagation: "rprivate".to_owned(), recursive: true };
-    Ok(MountRequest { mount: Mount { source, target, read_only: true }, create_source: false })
+    Ok(MountRequest {
+        mount: Mount { source, target, read_only: true },
+        create_source: false,
+        volume: VolumeWishes::default(),
+    })
 }
 
 fn health(own: &Healthcheck) -> Check {

@@ -13,7 +13,7 @@ use super::images::{Pull, ensure_images};
 use super::state::{Member, observe};
 use super::{Context, Engine, Stage, act, gate, request, resource};
 use crate::compose::project::Service;
-use crate::container::{self, ContainerDir, Mount, MountRequest, MountSource};
+use crate::container::{self, ContainerDir, Mount, MountRequest, MountSource, VolumeWishes};
 use crate::image::Image;
 
 /// When containers are made anew.
@@ -361,7 +361,12 @@ fn unnamed_volumes(old: &Member, wanted: &[MountRequest]) -> Vec<MountRequest> {
             && !config.inherited.contains(&mount.target)
             && !wanted.iter().any(|it| it.mount.target == mount.target && !is_unnamed(&it.mount))
     });
-    kept.map(|mount| MountRequest { mount: mount.clone(), create_source: false }).collect()
+    kept.map(|mount| MountRequest {
+        mount: mount.clone(),
+        create_source: false,
+        volume: VolumeWishes::default(),
+    })
+    .collect()
 }
 
 fn is_unnamed(mount: &Mount) -> bool {

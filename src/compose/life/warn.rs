@@ -27,7 +27,6 @@ const OF_SERVICES: &[(&str, &str)] = &[
     ("provider", "no other program is asked to provide services"),
     ("storage_opt", "quotas of layers are set by root alone"),
     ("use_api_socket", "there is no daemon with a socket"),
-    ("volumes.volume.labels", "labels of a volume stand in the section volumes"),
 ];
 
 /// Keys beside services without effect, and why.

@@ -5,16 +5,17 @@
 //! namespace the mounts are borrowed; of another one's network, `/sys` shows the host's devices.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::container::config::{ContainerConfig, NetworkMode};
+use crate::container::config::{ContainerConfig, MountSource, NetworkMode};
 use crate::container::dir::{Alive, ContainerDir, ProcessMark};
 use crate::container::sharing::{IpcMode, PidMode};
 use crate::container::status::{self, Status};
+use crate::container::volumes::volume_users;
 use crate::idmap::Identity;
 use crate::oci::runtime::LinuxNamespaceType;
 use crate::runtime::{self, RootFs, Tree, UserRequest};
@@ -94,6 +95,33 @@ pub(super) fn join(
         joined.namespaces.push((LinuxNamespaceType::User, owner.namespace("user")));
     }
     Ok(joined)
+}
+
+/// Brings the mount of a volume that is in memory from a container that runs with it; `None` if there is none but
+/// `own`. The volume is locked, so that nobody else begins to run with it.
+pub(super) fn memory(store: &Store, own: &str, volume: &str) -> Result<Option<OwnedFd>> {
+    for id in volume_users(store)?.remove(volume).unwrap_or_default() {
+        if id == own {
+            continue;
+        }
+        let Ok(other) = Other::running(store, &id)? else { continue };
+        let is_it =
+            |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
+        let Some(mount) = other.config.mounts.iter().find(|mount| is_it(&mount.source)) else { continue };
+        match other.mount(&mount.target) {
+            Ok(tree) if is_tmpfs(&tree.mount) => return Ok(Some(tree.mount)),
+            Ok(_) => bail!("container {} shows something else at {}", other.dir.short_id(), mount.target),
+            // It has ended meanwhile, and with it what was in memory.
+            Err(_) if !other.init.lives() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn is_tmpfs(mount: &OwnedFd) -> bool {
+    // statfs(2) lists it.
+    rustix::fs::fstatfs(mount).is_ok_and(|fs| fs.f_type == 0x0102_1994)
 }
 
 impl Other {

@@ -6,19 +6,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::join::{self, Joined};
 
-use crate::container::config::{ContainerConfig, MountSource};
+use crate::container::config::{self, ContainerConfig, MountSource};
 use crate::container::dir::ContainerDir;
 use crate::container::spec::{self, Places};
 use crate::container::{device, filter, link, start};
 use crate::idmap::{self, Identity, Kept};
 use crate::oci::runtime::Mount;
-use crate::runtime::{self, Bundle, NewAccount, Prepared, Process, RootFs, Seed, UserRequest, WindowSize};
+use crate::runtime::{
+    self, Bundle, NewAccount, Prepared, Process, RootFs, Seed, Tree, UserRequest, WindowSize,
+};
 use crate::store::{Lock, Mode, Store};
-use crate::volume;
+use crate::volume::{self, Local};
 
 /// What a start needs.
 #[derive(Debug)]
@@ -33,8 +35,7 @@ pub(super) struct Launch<'a> {
 #[derive(Debug)]
 pub(super) struct Launched {
     prepared: Prepared,
-    /// Those of the volumes that it is about to fill.
-    _locks: Vec<Lock>,
+    locks: Vec<Lock>,
 }
 
 impl Launched {
@@ -48,9 +49,11 @@ impl Launched {
         self.prepared.network()
     }
 
-    /// Lets the process go.
-    pub(super) fn start(self) -> Result<Process> {
-        self.prepared.start().map_err(start::explain)
+    /// Lets the process go. Returns it with the locks of the volumes that it fills, or is the first to have in memory:
+    /// they are for as long as nobody else can know that it runs.
+    pub(super) fn start(self) -> Result<(Process, Vec<Lock>)> {
+        let process = self.prepared.start().map_err(start::explain)?;
+        Ok((process, self.locks))
     }
 }
 
@@ -68,13 +71,17 @@ impl Launch<'_> {
             return Err(start::StartError { code: 127, message, hint: None }.into());
         }
         let rootfs = self.rootfs()?;
-        let Joined { network, namespaces, trees } =
+        let Joined { network, namespaces, mut trees } =
             join::join(self.store, self.dir, config, &rootfs, self.identity)?;
+        let locals = self.locals()?;
+        let Volumes { seeds, mounts, locks } = self.volumes(&locals, first)?;
+        trees.extend(mounts);
         let places = Places {
             network,
             joined: namespaces,
             host_queues: Path::new("/dev/mqueue").exists(),
             volumes: self.store.volumes(),
+            locals,
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
         let linked = link::variables(self.store, config, &self.dir.attachments(config)?)?;
@@ -86,7 +93,6 @@ impl Launch<'_> {
             config.process.env.splice(0..0, linked);
             spec::build(&config, &places)?
         };
-        let (seeds, locks) = if first { self.seeds()? } else { (Vec::new(), Vec::new()) };
         let (rows, columns) = window.unwrap_or((0, 0));
         let account = self.account();
         let bundle = Bundle {
@@ -102,7 +108,7 @@ impl Launch<'_> {
             identity: self.identity,
             account: account.as_ref(),
         };
-        Ok(Launched { prepared: runtime::prepare(&bundle)?, _locks: locks })
+        Ok(Launched { prepared: runtime::prepare(&bundle)?, locks })
     }
 
     /// Returns the account that the user has inside, where the user's ids are kept.
@@ -140,28 +146,74 @@ impl Launch<'_> {
         Ok(RootFs::Overlay { lower, upper, work: self.dir.join("work"), scratch: self.config.auto_remove })
     }
 
-    /// Finds the volumes to fill, and locks them, so that two containers that start at once do not both fill
-    /// one.
-    fn seeds(&self) -> Result<(Vec<Seed>, Vec<Lock>)> {
-        let mut seeds = Vec::new();
-        let mut locks = Vec::new();
+    /// Returns those of the volumes that are not directories of their own, by name.
+    fn locals(&self) -> Result<BTreeMap<String, Local>> {
+        let mut locals = BTreeMap::new();
         for mount in &self.config.mounts {
-            let MountSource::Volume { name, no_copy: false, subpath, .. } = &mount.source else { continue };
-            if !subpath.is_empty() {
-                continue;
-            }
-            let data = volume::data(self.store, name);
-            if !volume::is_empty(&data) {
-                continue;
-            }
-            let path = data.with_file_name("lock");
-            locks.push(Lock::take(&path, Mode::Exclusive).with_context(|| format!("lock volume {name}"))?);
-            if volume::is_empty(&data) {
-                seeds.push(Seed { path: PathBuf::from(&mount.target), volume: data });
+            let MountSource::Volume { name, .. } = &mount.source else { continue };
+            let local = match volume::load(self.store, name)? {
+                Some(record) => {
+                    volume::local(&record.options).with_context(|| format!("mount volume {name}"))?
+                }
+                None => Local::Own,
+            };
+            if local != Local::Own {
+                locals.insert(name.clone(), local);
             }
         }
-        Ok((seeds, locks))
+        Ok(locals)
     }
+
+    /// Sees to the volumes: finds those to fill if the container has never run, and brings those in memory that other
+    /// containers run with. All locks are taken in the order of the volumes' names.
+    fn volumes(&self, locals: &BTreeMap<String, Local>, first: bool) -> Result<Volumes> {
+        let mut volumes = Volumes::default();
+        let mut by_name: BTreeMap<&str, Vec<&config::Mount>> = BTreeMap::new();
+        for mount in &self.config.mounts {
+            if let MountSource::Volume { name, .. } = &mount.source {
+                by_name.entry(name).or_default().push(mount);
+            }
+        }
+        for (name, mounts) in by_name {
+            let is_memory = matches!(locals.get(name), Some(Local::Memory { .. }));
+            let is_whole = |mount: &&&config::Mount| matches!(&mount.source, MountSource::Volume { subpath, .. } if subpath.is_empty());
+            if is_memory && (mounts.len() > 1 || !mounts.iter().all(|mount| is_whole(&mount))) {
+                bail!(
+                    "volume {name} is in memory, and as such mounted whole and at one place of a container"
+                );
+            }
+            let data = volume::data(self.store, name);
+            let fills = |mount: &&&config::Mount| {
+                first && matches!(mount.source, MountSource::Volume { no_copy: false, .. }) && is_whole(mount)
+            };
+            let path = data.with_file_name("lock");
+            let lock = || Lock::take(&path, Mode::Exclusive).with_context(|| format!("lock volume {name}"));
+            if is_memory {
+                volumes.locks.push(lock()?);
+                let mount = join::memory(self.store, self.dir.id(), name)
+                    .with_context(|| format!("share volume {name}"))?;
+                let path = PathBuf::from(&mounts[0].target);
+                volumes.mounts.extend(mount.map(|mount| Tree { path, mount }));
+            } else if mounts.iter().any(|mount| fills(&mount)) && volume::is_empty(&data) {
+                volumes.locks.push(lock()?);
+                if volume::is_empty(&data) {
+                    let paths = mounts.iter().filter(fills).map(|mount| PathBuf::from(&mount.target));
+                    volumes.seeds.extend(paths.map(|path| Seed { path, volume: data.clone() }));
+                }
+            }
+        }
+        Ok(volumes)
+    }
+}
+
+/// What volumes mean for a start.
+#[derive(Debug, Default)]
+struct Volumes {
+    /// Those to fill.
+    seeds: Vec<Seed>,
+    /// Those in memory that other containers have.
+    mounts: Vec<Tree>,
+    locks: Vec<Lock>,
 }
 
 /// Mounts the files of a container that does not run, as it would see them, and returns the root. Volumes that
@@ -175,16 +227,22 @@ pub(in crate::container) fn view(
     config: &ContainerConfig,
     identity: &Identity,
 ) -> Result<OwnedFd> {
-    let launch = Launch { store, dir, config, identity };
+    let locals = Launch { store, dir, config, identity }.locals()?;
+    // What is in memory while it runs is not there now.
+    let mut files = ContainerConfig { tmpfs: BTreeMap::new(), devices: Vec::new(), ..config.clone() };
+    files.mounts.retain(|mount| match &mount.source {
+        MountSource::Volume { name, .. } => !matches!(locals.get(name), Some(Local::Memory { .. })),
+        _ => true,
+    });
+    let launch = Launch { store, dir, config: &files, identity };
     let places = Places {
         network: dir.path().to_owned(),
         joined: Vec::new(),
         host_queues: false,
         volumes: store.volumes(),
+        locals,
         devices: Vec::new(),
     };
-    // What is in memory while it runs is not there now.
-    let files = ContainerConfig { tmpfs: BTreeMap::new(), devices: Vec::new(), ..config.clone() };
     let mut spec = spec::build(&files, &places)?;
     let own = |mount: &Mount| {
         let source = mount.source().as_deref();
@@ -196,7 +254,7 @@ pub(in crate::container) fn view(
     spec.set_linux(None).set_process(None);
     let rootfs = launch.rootfs()?;
     let first = dir.exit_record()?.is_none();
-    let (seeds, _locks) = if first { launch.seeds()? } else { (Vec::new(), Vec::new()) };
+    let Volumes { seeds, locks: _locks, .. } = launch.volumes(&places.locals, first)?;
     runtime::view(&spec, &rootfs, &seeds, identity)
 }
 

@@ -246,7 +246,7 @@ impl Supervisor {
         event::note_mounts(&self.store, &self.config);
         self.keeper.settle(pending, &self.config, launched.pid())?;
         self.mark.kept = self.keeper.kept.clone();
-        let process = launched.start()?;
+        let (process, locks) = launched.start()?;
         self.router = router;
         self.pasta = pasta;
         self.mark.started = now();
@@ -254,6 +254,7 @@ impl Supervisor {
         self.mark.last = None;
         self.checks = Checks::begin(&self.dir, &self.config)?;
         self.dir.put_alive(&self.mark)?;
+        drop(locks);
         let Process { pidfd, io, steward, .. } = process;
         self.process = Some(Running { pidfd, steward, since: Instant::now(), stdio: Stdio::new(io)? });
         for joined in &self.mark.networks {

@@ -110,7 +110,7 @@ fn stands(store: &Store) -> Result<(Vec<Stand>, Vec<Kept>, Vec<String>)> {
         .map(|summary| Stand {
             container: summary.config.id.chars().take(12).collect(),
             running: summary.status.is_active(),
-            layers: summary.config.layers,
+            layers: summary.config.all_layers().collect(),
             map: summary.config.map,
         })
         .collect();

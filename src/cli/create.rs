@@ -13,8 +13,8 @@ use super::report::response;
 use super::request::{ABSENT, ContainerFlags, open_error};
 use super::session::Session;
 use super::tree::Spec;
-use crate::container::{self, ContainerDir, CreateRequest, Created, RemoveOptions, Remover};
-use crate::idmap::Kept;
+use crate::container::{self, ContainerDir, CreateRequest, Created, MountSource, RemoveOptions, Remover};
+use crate::idmap::{Identity, Kept};
 use crate::image::{self, Image, ResolveError};
 use crate::oci::{Platform, Reference};
 use crate::store::{MapKey, Store};
@@ -45,7 +45,13 @@ fn run(args: &CreateArgs, session: &Session) -> Result<u8> {
 /// Finds the image, pulling it if that is asked for, and creates the container.
 pub(super) fn create(session: &Session, flags: &ContainerFlags, request: CreateRequest) -> Result<Created> {
     let cidfile = flags.cidfile.as_deref().map(IdFile::open).transpose()?;
-    let (image, identity) = find_image(session, flags, request.sharing.kept())?;
+    let kept = request.sharing.kept();
+    let (image, identity) = find_image(session, flags, kept)?;
+    for mount in &request.mounts {
+        if let MountSource::Image { name, .. } = &mount.mount.source {
+            find(session, flags, name, None, (&identity, kept))?;
+        }
+    }
     let created = container::create(session.store()?, &identity, &image, request).map_err(response)?;
     for warning in &created.warnings {
         Session::note(&format!("WARNING: {warning}"));
@@ -92,17 +98,24 @@ impl Drop for IdFile<'_> {
 }
 
 /// Returns the image, with its layers unpacked for this user, or for containers that keep these ids.
-fn find_image(
-    session: &Session,
-    flags: &ContainerFlags,
-    kept: Option<Kept>,
-) -> Result<(Image, crate::idmap::Identity)> {
-    let store = session.image_store()?;
+fn find_image(session: &Session, flags: &ContainerFlags, kept: Option<Kept>) -> Result<(Image, Identity)> {
     let identity = Session::identity().and_then(|now| Ok(now.keeping(kept)?)).map_err(response)?;
     let platform = platform(session, flags.platform.as_deref())?;
-    let name = flags.image.as_str();
+    let image = find(session, flags, &flags.image, platform.as_ref(), (&identity, kept))?;
+    Ok((image, identity))
+}
+
+/// Returns an image that a container is made of, or mounts, with its layers unpacked.
+fn find(
+    session: &Session,
+    flags: &ContainerFlags,
+    name: &str,
+    platform: Option<&Platform>,
+    (identity, kept): (&Identity, Option<Kept>),
+) -> Result<Image> {
+    let store = session.image_store()?;
     let pull = |text: &str| {
-        let wanted = Wanted { reference: text, platform: platform.as_ref(), quiet: flags.quiet };
+        let wanted = Wanted { reference: text, platform, quiet: flags.quiet };
         fetch(session, &wanted)
     };
     if flags.pull == "always" {
@@ -125,7 +138,7 @@ fn find_image(
             _ => return Err(response(error)),
         },
     };
-    if let Some(wanted) = &platform {
+    if let Some(wanted) = platform {
         let is = found.config.platform();
         if !wanted.runs(&is) {
             let name = Reference::parse(name).map_or_else(|_| name.to_owned(), |name| name.familiar());
@@ -139,7 +152,7 @@ fn find_image(
     if image::unpacked(store, &found.record, &map).is_none() {
         super::pull::unpack(session, &found.record.id, kept)?;
     }
-    Ok((found, identity))
+    Ok(found)
 }
 
 /// Returns the platform asked for: by the flag, else by the environment.

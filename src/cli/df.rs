@@ -147,9 +147,10 @@ fn run(args: &DfArgs, session: &Session) -> Result<u8> {
 }
 
 fn measure(store: &Store, summaries: Vec<container::Summary>) -> Result<Facts> {
-    let used: BTreeSet<Digest> = summaries.iter().map(|summary| summary.config.image).collect();
-    let held: BTreeSet<Digest> =
-        summaries.iter().flat_map(|summary| summary.config.layers.iter().copied()).collect();
+    let mounted = summaries.iter().flat_map(|summary| summary.config.mounted_images().map(|(id, _)| id));
+    let used: BTreeSet<Digest> =
+        summaries.iter().map(|summary| summary.config.image).chain(mounted).collect();
+    let held: BTreeSet<Digest> = summaries.iter().flat_map(|summary| summary.config.all_layers()).collect();
     let usage = image::usage(store, &used, &held)?;
     let mut links: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for summary in &summaries {

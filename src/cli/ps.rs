@@ -280,7 +280,7 @@ fn mounts(summary: &Summary) -> impl Iterator<Item = (&str, &str)> {
     summary.config.mounts.iter().map(|mount| {
         let source = match &mount.source {
             MountSource::Bind { path, .. } => path.as_str(),
-            MountSource::Volume { name, .. } => name.as_str(),
+            MountSource::Volume { name, .. } | MountSource::Image { name, .. } => name.as_str(),
             MountSource::Tmpfs { .. } => "",
         };
         (source, mount.target.as_str())

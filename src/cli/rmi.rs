@@ -42,12 +42,14 @@ struct RmiArgs {
 /// Returns all containers, as they stand in the way of removals.
 pub(super) fn users(store: &Store) -> Result<Vec<User>> {
     let summaries = container::list(store).map_err(response)?;
-    let user = |summary: container::Summary| User {
-        running: summary.status.is_active(),
-        container: summary.config.id,
-        image: summary.config.image,
+    let users_of = |summary: container::Summary| {
+        let mounted = summary.config.mounted_images().map(|(id, _)| id);
+        let images: Vec<_> = std::iter::once(summary.config.image).chain(mounted).collect();
+        let running = summary.status.is_active();
+        let container = summary.config.id;
+        images.into_iter().map(move |image| User { running, container: container.clone(), image })
     };
-    Ok(summaries.into_iter().map(user).collect())
+    Ok(summaries.into_iter().flat_map(users_of).collect())
 }
 
 /// Refuses an image that is for none of the platforms asked for: one has one platform here.

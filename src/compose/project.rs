@@ -404,6 +404,7 @@ pub struct Mount {
     pub bind: Bind,
     pub volume: VolumeOptions,
     pub tmpfs: Tmpfs,
+    pub image: ImageOptions,
 }
 
 /// `bind`
@@ -424,6 +425,14 @@ pub struct VolumeOptions {
     pub nocopy: bool,
     pub subpath: Option<String>,
     pub labels: Names,
+}
+
+/// `image`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the keys of the specification, by their own names")]
+pub struct ImageOptions {
+    pub subpath: Option<String>,
 }
 
 /// `tmpfs`

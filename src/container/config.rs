@@ -151,6 +151,20 @@ pub struct ContainerConfig {
 }
 
 impl ContainerConfig {
+    /// Returns the images that it mounts, and their layers.
+    pub fn mounted_images(&self) -> impl Iterator<Item = (Digest, &[Digest])> {
+        self.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Image { id: Some(id), layers, .. } => Some((*id, layers.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// Returns all layers that it needs: those that it stands on and those of the images that it mounts.
+    pub fn all_layers(&self) -> impl Iterator<Item = Digest> {
+        let mounted = self.mounted_images().flat_map(|(_, layers)| layers);
+        self.layers.iter().chain(mounted).copied()
+    }
+
     /// Returns Docker's word for how output is logged.
     pub fn log_word(&self) -> &'static str {
         match self.log {
@@ -234,6 +248,17 @@ pub enum MountSource {
         /// Whether an empty volume stays empty, instead of being filled from the image.
         no_copy: bool,
         /// A directory in the volume to mount instead of the whole; empty: the whole.
+        subpath: String,
+    },
+    /// The files of an image, read-only.
+    Image {
+        /// What the user calls it.
+        name: String,
+        /// The image; `None`: it is still to be found.
+        id: Option<Digest>,
+        /// Its layers, the lowest first.
+        layers: Vec<Digest>,
+        /// A directory or file in it to mount instead of the whole; empty: the whole.
         subpath: String,
     },
     /// Memory.

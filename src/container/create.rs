@@ -16,7 +16,7 @@ use super::request::{CreateRequest, MountRequest, VolumeWishes};
 use super::sharing::{IpcMode, PidMode};
 use super::{etc, event, health, inherit, limits, name, signal, volumes};
 use crate::idmap::Identity;
-use crate::image::{Defaults, Image};
+use crate::image::{self, Defaults, Image};
 use crate::network::{self, Found};
 use crate::oci::Platform;
 use crate::store::{Layers, MapKey, Mode, Pin, Store, random_id, write_json_new};
@@ -48,18 +48,21 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     let identity = identity.clone().keeping(request.sharing.kept())?;
     let map = MapKey::of(&identity.inside().text());
     let inherited = inherit::mounts(store, &request.volumes_from)?;
+    find_images(store, &mut request.mounts)?;
     let wishes = wishes(&request.mounts)?;
     let config = plan(&id, request, inherited, image, map, platform)?;
     check(&config)?;
 
     let staged = store.stage()?;
-    let pin =
-        Pin { image: Some(config.image), layers: config.layers.iter().copied().collect(), ..Pin::default() };
+    let pin = Pin { image: Some(config.image), layers: config.all_layers().collect(), ..Pin::default() };
     staged.pin(store, &pin)?;
     // From here on no sweep takes them; until here one may have.
     let layers = store.layers(&config.map);
     if !config.layers.iter().all(|layer| layers.has(layer)) {
         bail!("No such image: {}", config.image_name);
+    }
+    if let Some(lost) = config.all_layers().find(|layer| !layers.has(layer)) {
+        bail!("an image to mount is not unpacked: layer {lost} is missing");
     }
     let mut made = MadeVolumes { store, names: Vec::new() };
     // From the first volume to the container's name, nobody takes unused volumes away.
@@ -95,6 +98,18 @@ pub fn create(store: &Store, identity: &Identity, image: &Image, request: Create
     made.names.clear();
     event::note_named(store, &config, &name, "create", &[]);
     Ok(Created { id, name, warnings })
+}
+
+/// Finds the images that are to be mounted. They are here, and unpacked.
+fn find_images(store: &Store, requests: &mut [MountRequest]) -> Result<()> {
+    for request in requests {
+        if let MountSource::Image { name, id, layers, .. } = &mut request.mount.source {
+            let found = image::resolve(store, name)?;
+            *id = Some(found.id);
+            *layers = found.layers;
+        }
+    }
+    Ok(())
 }
 
 /// Returns what volumes are to be that are made, by the paths where they are mounted.
@@ -372,6 +387,7 @@ fn mounts(
                 }
                 volume::check_name(name)?;
             }
+            MountSource::Image { .. } => mount.read_only = true,
             MountSource::Tmpfs { .. } => {}
         }
         mounts.push(mount);

@@ -298,6 +298,10 @@ fn mount_point(store: &Store, mount: &Mount) -> Value {
             "Type": "volume", "Name": name, "Source": volume::data(store, name), "Destination": mount.target,
             "Driver": "local", "Mode": if mode.is_empty() { "z" } else { mode }, "RW": access(mount) == "rw", "Propagation": "",
         }),
+        MountSource::Image { name, .. } => json!({
+            "Type": "image", "Name": name, "Source": name, "Destination": mount.target, "Mode": mode,
+            "RW": false, "Propagation": "",
+        }),
         MountSource::Tmpfs { .. } => json!({
             "Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": mode,
             "RW": access(mount) == "rw", "Propagation": "",

@@ -20,6 +20,7 @@ use crate::runtime::capability;
 use crate::runtime::defaults::{
     self, MASKED, PATH, READ_ONLY, capabilities, mount, network_sysctls, own, system,
 };
+use crate::runtime::{BELOW, LAYER, LAYERS};
 use crate::volume::Local;
 
 /// Where on the host the things lie that a spec mounts: the only facts it needs beside the configuration.
@@ -34,6 +35,8 @@ pub(super) struct Places {
     pub host_queues: bool,
     /// The directory of all volumes.
     pub volumes: PathBuf,
+    /// The trees of images that are mounted, the top one first, by the paths where they are mounted.
+    pub images: BTreeMap<String, Vec<PathBuf>>,
     /// Those volumes that are not directories of their own, by name.
     pub locals: BTreeMap<String, Local>,
     /// Device nodes of the host that a privileged container gets.
@@ -221,6 +224,15 @@ fn wished(config: &ContainerConfig, places: &Places) -> Result<Vec<Mount>> {
                 options.extend(words.iter().map(String::as_str).filter(|word| !matches!(*word, "ro" | "rw")));
                 mount(&wish.target, kind, source, &options)?
             }
+            MountSource::Image { subpath, .. } => {
+                let trees = places.images.get(&wish.target).map_or(&[][..], Vec::as_slice);
+                let mut options: Vec<String> =
+                    trees.iter().map(|tree| format!("{LAYER}={}", tree.display())).collect();
+                options.extend((!subpath.is_empty()).then(|| format!("{BELOW}={subpath}")));
+                options.push("ro".to_owned());
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                mount(&wish.target, LAYERS, Path::new(LAYERS), &options)?
+            }
             MountSource::Tmpfs { size, mode } => {
                 let mut options =
                     vec!["nosuid".to_owned(), "nodev".to_owned(), "noexec".to_owned(), access.to_owned()];
@@ -329,6 +341,7 @@ pub(in crate::container) mod tests {
             joined: Vec::new(),
             host_queues: true,
             volumes: "/v".into(),
+            images: BTreeMap::new(),
             locals: BTreeMap::new(),
             devices: vec!["/dev/kvm".into()],
         }

@@ -51,6 +51,14 @@ use std::path::PathBuf;
 use crate::idmap::Identity;
 use crate::oci::runtime::Spec;
 
+/// The kind of a mount that shows layers, and no changes to them, each by an option [`LAYER`], the top one first; with
+/// an option [`BELOW`] only what is at that path in them. Of ours: the specification has no such kind.
+pub const LAYERS: &str = "layers";
+/// An option of [`LAYERS`].
+pub const LAYER: &str = "layer";
+/// An option of [`LAYERS`].
+pub const BELOW: &str = "below";
+
 pub use account::NewAccount;
 pub use borrow::borrow;
 pub use cgroup::{Cgroup, DeviceRate, Limits};

@@ -102,6 +102,7 @@ impl<'a> Stage<'a> {
         let tree = match &step.what {
             What::Bind { source, depth } => self.bind(source, *depth)?,
             What::Tree { at } => self.tree(*at)?,
+            What::Layers { layers, below } => rootfs::show(layers, below)?,
             What::FileSystem { kind, source, data } => file_system(kind, source, data, step.one.set)?,
         };
         let root = self.root()?;
@@ -128,7 +129,7 @@ impl<'a> Stage<'a> {
         if is_on_proc(&target) && !PROC_FILES.iter().any(|file| step.target == Path::new(file)) {
             bail!("\"{}\" cannot be mounted because it is inside /proc", step.target.display());
         }
-        if matches!(step.what, What::Bind { .. } | What::Tree { .. }) {
+        if matches!(step.what, What::Bind { .. } | What::Tree { .. } | What::Layers { .. }) {
             for (attributes, depth) in [(step.one, Depth::One), (step.tree, Depth::Tree)] {
                 set(&tree, attributes, depth)?;
             }

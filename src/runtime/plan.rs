@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::options::{self, Options};
-use super::{NewAccount, RootFs, Seed};
+use super::{BELOW, LAYER, LAYERS, NewAccount, RootFs, Seed};
 use crate::idmap::Range;
 use crate::oci::runtime::{LinuxNamespaceType, Mount, Spec};
 use crate::sys::mount::{Attributes, Depth};
@@ -64,6 +64,8 @@ pub(super) enum What {
     Bind { source: PathBuf, depth: Depth },
     /// A new instance of a file system.
     FileSystem { kind: String, source: String, data: Vec<(String, Option<String>)> },
+    /// Layers, the top one first, or what is at a path in them.
+    Layers { layers: Vec<PathBuf>, below: PathBuf },
     /// A mount of another container, by its place among those that were brought.
     Tree { at: usize },
 }
@@ -216,6 +218,15 @@ fn plan_mount(mount: &Mount, target: PathBuf, spec: &Spec, facts: Facts<'_>) -> 
             Some(file_system("cgroup2", source, target, Options { data: Vec::new(), ..options }))
         }
         "bind" => Some(bind(source, Depth::Tree, target, options)),
+        LAYERS => {
+            let all = |wanted: &'static str| {
+                let values = options.data.iter().filter(move |(key, _)| key == wanted);
+                values.filter_map(|(_, value)| value.as_ref()).map(PathBuf::from)
+            };
+            let below = all(BELOW).next().unwrap_or_default();
+            let what = What::Layers { layers: all(LAYER).collect(), below };
+            Some(MountStep { what, target, one: options.one, tree: options.tree })
+        }
         "devpts" if !facts.has_group(TTY_GROUP) => {
             let data = options.data.into_iter().filter(|(key, _)| key != "gid").collect();
             Some(file_system(kind, source, target, Options { data, ..options }))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::RootFs;
 use super::filesystem::Making;
@@ -49,6 +49,54 @@ pub(super) fn mount(rootfs: &RootFs) -> Result<Root> {
             Root::open(&directory).with_context(|| format!("open {}", directory.display()))
         }
     }
+}
+
+/// Returns layers, the top one first, as one tree that nobody changes, or what is at a path in it; attached nowhere.
+pub(super) fn show(layers: &[PathBuf], below: &Path) -> Result<OwnedFd> {
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let top = layers.first().context("the image has no files")?;
+    let tree = match layers {
+        // The kernel makes no overlay of one.
+        [only] => {
+            rustix::mount::open_tree(CWD, only, clone).with_context(|| format!("open {}", only.display()))?
+        }
+        layers => overlay_of(layers).context("mount overlay")?,
+    };
+    if below.as_os_str().is_empty() {
+        return Ok(tree);
+    }
+    // Part of a mount can be copied only where that is attached. What it covers meanwhile is not looked at.
+    rustix::mount::move_mount(&tree, "", CWD, top, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .with_context(|| format!("mount the image on {}", top.display()))?;
+    let part = Root::new(tree)
+        .find(below)
+        .and_then(|place| rustix::mount::open_tree(place, "", clone | OpenTreeFlags::AT_EMPTY_PATH));
+    rustix::mount::unmount(top, UnmountFlags::DETACH)
+        .with_context(|| format!("unmount {}", top.display()))?;
+    part.with_context(|| format!("find {} in the image", below.display()))
+}
+
+/// Makes an overlay that nothing can be written to, attached nowhere.
+fn overlay_of(layers: &[PathBuf]) -> Result<OwnedFd> {
+    let open = |path: &PathBuf| {
+        rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| format!("open {}", path.display()))
+    };
+    let layers = layers.iter().map(open).collect::<Result<Vec<OwnedFd>>>()?;
+    let names: Vec<String> = layers.iter().map(name).collect();
+    let making = Making::begin("overlay", "overlay")?;
+    for (at, name) in names.iter().enumerate() {
+        match making.try_set("lowerdir+", Some(name)) {
+            // Before Linux 6.5 there is no such option, and what stands in one is short.
+            Err(Errno::INVAL) if at == 0 => {
+                making.set("lowerdir", Some(&names.join(":")))?;
+                break;
+            }
+            result => result.context("add a layer")?,
+        }
+    }
+    making.set("userxattr", None)?;
+    making.finish(0)
 }
 
 /// Takes away the mark that the kernel leaves in the work directory of a volatile overlay, to refuse it after

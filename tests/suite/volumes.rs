@@ -28,6 +28,7 @@ pub(crate) const TESTS: &[Test] = tests![
     one_empty_volume_at_two_places,
     a_volume_in_memory_is_shared_by_those_that_run,
     mounts_say_what_their_volume_is_to_be,
+    an_image_is_mounted,
     what_is_mounted_is_not_removed,
     prune_takes_what_nothing_uses,
     container_prune_takes_what_is_stopped,
@@ -406,6 +407,83 @@ fn mounts_say_what_their_volume_is_to_be() {
         .stderr_contains("cannot mix 'volume-*' options with mount type 'bind'");
     run("type=bind,src=/tmp,dst=/v,bind-recursive=readonly").code(125).stderr_contains(
         "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction",
+    );
+}
+
+fn an_image_is_mounted() {
+    let two = Image::scratch()
+        .layer(
+            &Layer::new()
+                .file("/opt/tool/name", "old\n")
+                .file("/opt/tool/gone", "x\n")
+                .symlink("/link", "opt/tool"),
+        )
+        .layer(
+            &Layer::new().file("/opt/tool/name", "new\n").whiteout("/opt/tool/gone").symlink("/out", "/etc"),
+        );
+    let sandbox = Sandbox::new().busybox().with("two", &two).image("one", |layer| layer.file("/f", "only\n"));
+    let run = |mounts: &[&str], script: &str| {
+        let mut words = vec!["run", "--rm", "--network", "none"];
+        for mount in mounts {
+            words.extend(["--mount", mount]);
+        }
+        words.extend(["busybox", "sh", "-c", script]);
+        sandbox.run(words)
+    };
+    let script = "cd /two/opt/tool; cat name; ls; touch name";
+    run(&["type=image,src=two,dst=/two"], script)
+        .code(1)
+        .stdout("new\nname\n")
+        .stderr_contains("Read-only file system");
+    run(&["type=image,source=one,target=/one,readonly"], "cat /one/f; rm /one/f")
+        .code(1)
+        .stdout("only\n")
+        .stderr_contains("Read-only file system");
+    // What is in it may be a directory, a file or a link, which leads nowhere outside.
+    let parts = [
+        "type=image,src=two,dst=/a,image-subpath=opt/tool",
+        "type=image,src=two,dst=/b,image-subpath=opt/tool/name",
+        "type=image,src=two,dst=/c,image-subpath=link",
+    ];
+    run(&parts, "cat /a/name /b /c/name").stdout("new\nnew\nnew\n").success();
+    run(&["type=image,src=two,dst=/a,image-subpath=out/passwd"], "true")
+        .code(125)
+        .stderr_contains("find out/passwd in the image");
+    for (bad, text) in [
+        ("type=image,src=two,dst=/a,image-subpath=../x", "subpath must be a relative path within the image"),
+        ("type=image,dst=/a", "field Source must not be empty"),
+        ("type=bind,src=/tmp,dst=/a,image-subpath=x", "cannot mix 'image-*' options with mount type 'bind'"),
+    ] {
+        run(&[bad], "true").code(125).stderr_contains(text);
+    }
+    // It stays for as long as a container mounts it, which stands in the way of its removal.
+    let id = sandbox
+        .run([
+            "create",
+            "--name",
+            "cc",
+            "--mount",
+            "type=image,src=two,dst=/two",
+            "busybox",
+            "cat",
+            "/two/opt/tool/name",
+        ])
+        .text();
+    let image = sandbox.run(["images", "-q", "two"]).text();
+    sandbox
+        .run(["rmi", &image])
+        .code(1)
+        .stderr_contains(&format!("image is being used by stopped container {}", &id[..12]));
+    sandbox.run(["image", "prune", "-af"]).success();
+    sandbox.run(["images", "-q", "two"]).stdout(&format!("{image}\n"));
+    sandbox.run(["rmi", "-f", "two"]).success();
+    sandbox.run(["image", "prune", "-af"]).success();
+    sandbox.run(["start", "-a", "cc"]).stdout("new\n").success();
+    sandbox.run(["cp", "cc:/two/opt/tool/name", "-"]).success().stdout_contains("new\n");
+    let mounts = sandbox.run(["inspect", "-f", "{{json .Mounts}}", "cc"]).json();
+    assert_eq!(
+        (&mounts[0]["Type"], &mounts[0]["Source"], &mounts[0]["RW"]),
+        (&json!("image"), &json!("two"), &json!(false))
     );
 }
 

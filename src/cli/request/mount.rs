@@ -107,6 +107,7 @@ struct Fields {
     bind: Vec<String>,
     volume: Vec<String>,
     tmpfs: Vec<String>,
+    image: Vec<String>,
     propagation: String,
     recursive: Option<bool>,
     /// Whether what is mounted below is to be read-only, too, as it is anyway.
@@ -166,10 +167,12 @@ pub(super) fn mount(text: &str, here: &Path) -> Result<MountRequest, String> {
         },
         "tmpfs" if !fields.source.is_empty() => return wrong("field Source must not be specified"),
         "tmpfs" => MountSource::Tmpfs { size: fields.size, mode: fields.mode },
+        "image" if fields.source.is_empty() => return wrong("field Source must not be empty"),
+        "image" if !is_below(&fields.subpath) => {
+            return wrong("subpath must be a relative path within the image");
+        }
         "image" => {
-            return Err(
-                "--mount type=image is not supported: an image is seen by a container made of it".to_owned()
-            );
+            MountSource::Image { name: fields.source, id: None, layers: Vec::new(), subpath: fields.subpath }
         }
         _ => return wrong("mount type unknown"),
     };
@@ -196,7 +199,12 @@ fn fields(text: &str) -> Result<Fields, String> {
         };
         set(&mut fields, &field, &key, value)?;
     }
-    for (given, kind) in [(&fields.bind, "bind"), (&fields.volume, "volume"), (&fields.tmpfs, "tmpfs")] {
+    for (given, kind) in [
+        (&fields.bind, "bind"),
+        (&fields.volume, "volume"),
+        (&fields.tmpfs, "tmpfs"),
+        (&fields.image, "image"),
+    ] {
         if !given.is_empty() && fields.kind != kind {
             return Err(format!("cannot mix '{kind}-*' options with mount type '{}'", fields.kind));
         }
@@ -277,6 +285,10 @@ fn set(fields: &mut Fields, field: &str, key: &str, value: Option<String>) -> Re
         "volume-subpath" => {
             fields.subpath = value;
             fields.volume.push(key.to_owned());
+        }
+        "image-subpath" => {
+            fields.subpath = value;
+            fields.image.push(key.to_owned());
         }
         "volume-driver" => {
             fields.wishes.driver = value;

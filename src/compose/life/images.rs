@@ -159,8 +159,31 @@ pub(super) fn ensure_images(
         if let Some(image) = unpacked(engine, name, service, &image_name)? {
             found.insert(name.to_owned(), image);
         }
+        for mount in service.volumes.iter().filter(|mount| mount.kind == "image") {
+            mountable(engine, (name, service), mount.source.as_deref().unwrap_or_default(), options)?;
+        }
     }
     Ok(found)
+}
+
+/// Makes sure of an image that a service mounts: found, or pulled, and unpacked.
+fn mountable(
+    engine: &Engine<'_>,
+    (name, service): (&str, &Service),
+    image: &str,
+    options: &Up,
+) -> Result<()> {
+    // Its files need not be of the platform of the service's.
+    let any = Service { platform: None, ..service.clone() };
+    let policy = options.pull.filter(|policy| *policy != Pull::Build).unwrap_or(Pull::Missing);
+    if policy.wants(engine, image, find(engine, name, &any, image)?.is_some()) {
+        engine.begun(image, "Pulling");
+        if !engine.dry_run {
+            engine.front.pull(image, None, options.quiet_pull)?;
+        }
+        engine.done(image, "Pulled");
+    }
+    unpacked(engine, name, &any, image).map(|_| ())
 }
 
 /// Makes sure of the image of a service, which need not be one of the project's as its files say it.

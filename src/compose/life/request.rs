@@ -338,7 +338,14 @@ fn mounted(mount: &File, context: &Context) -> Result<MountRequest> {
             size: mount.tmpfs.size.as_deref().and_then(|size| size.parse().ok()).filter(|size| *size > 0),
             mode: mount.tmpfs.mode,
         },
-        other => bail!("volumes: type {other} is not supported: there are bind, volume and tmpfs"),
+        "image" if source.is_empty() => bail!("volumes: a mount of type image needs a source"),
+        "image" => MountSource::Image {
+            name: source,
+            id: None,
+            layers: Vec::new(),
+            subpath: mount.image.subpath.clone().unwrap_or_default(),
+        },
+        other => bail!("volumes: type {other} is not supported: there are bind, volume, tmpfs and image"),
     };
     let create_source = mount.bind.create_host_path.unwrap_or(true);
     Ok(MountRequest {

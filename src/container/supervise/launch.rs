@@ -81,6 +81,7 @@ impl Launch<'_> {
             joined: namespaces,
             host_queues: Path::new("/dev/mqueue").exists(),
             volumes: self.store.volumes(),
+            images: self.images()?,
             locals,
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
@@ -144,6 +145,18 @@ impl Launch<'_> {
         };
         look_like(&upper, top).context("set up the root directory")?;
         Ok(RootFs::Overlay { lower, upper, work: self.dir.join("work"), scratch: self.config.auto_remove })
+    }
+
+    /// Returns the trees of the images that are mounted, by the paths where they are.
+    fn images(&self) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+        let layers = self.store.layers(&self.config.map);
+        let mut images = BTreeMap::new();
+        for mount in &self.config.mounts {
+            if let MountSource::Image { layers: ids, .. } = &mount.source {
+                images.insert(mount.target.clone(), layers.stack(ids)?);
+            }
+        }
+        Ok(images)
     }
 
     /// Returns those of the volumes that are not directories of their own, by name.
@@ -240,13 +253,14 @@ pub(in crate::container) fn view(
         joined: Vec::new(),
         host_queues: false,
         volumes: store.volumes(),
+        images: launch.images()?,
         locals,
         devices: Vec::new(),
     };
     let mut spec = spec::build(&files, &places)?;
     let own = |mount: &Mount| {
         let source = mount.source().as_deref();
-        mount.typ().as_deref() == Some("bind")
+        matches!(mount.typ().as_deref(), Some("bind" | runtime::LAYERS))
             // Of the files that a first start makes, there are none before it.
             && source.is_none_or(|source| !source.starts_with(dir.path()) || source.exists())
     };

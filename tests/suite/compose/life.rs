@@ -8,6 +8,7 @@ pub(crate) const TESTS: &[Test] = tests![
     changes_only_what_has_changed,
     scales_and_removes_orphans,
     keeps_data_until_volumes_go,
+    mounts_images_and_memory,
     a_failing_dependency_stops_what_needs_it,
     runs_commands_of_its_own,
     says_what_it_would_do,
@@ -123,6 +124,24 @@ fn keeps_data_until_volumes_go() {
     sandbox.wait_for_log("p-a-1", "kept");
     sandbox.run(["compose", "down", "--volumes"]).success();
     sandbox.run(["volume", "ls", "-q"]).stdout("");
+}
+
+fn mounts_images_and_memory() {
+    let sandbox = project(
+        "services:\n  a:\n    image: busybox\n    network_mode: none\n    command: sh -c 'cat /t/name /one; stat -c %a /mem'\n    \
+         volumes:\n      - {type: image, source: tool, target: /t, image: {subpath: opt}}\n      \
+         - {type: image, source: tool, target: /one, image: {subpath: opt/name}}\n      - mem:/mem\n      \
+         - {type: volume, target: /anon, volume: {labels: {k: v}}}\n\
+         volumes: {mem: {driver_opts: {type: tmpfs, device: tmpfs, o: 'mode=700'}}}\n",
+    )
+    .image("tool", |layer| layer.file("/opt/name", "tool\n"));
+    sandbox.run(["compose", "up"]).success().stdout_contains("a-1  | tool\na-1  | tool\na-1  | 700\n");
+    let of_mount = "{{range .Mounts}}{{if eq .Destination \"/anon\"}}{{.Name}}{{end}}{{end}}";
+    let name = sandbox.run(["inspect", "-f", of_mount, "p-a-1"]).text();
+    sandbox.run(["volume", "inspect", "-f", "{{.Labels.k}}", &name]).stdout("v\n").success();
+    sandbox.run(["rmi", "tool"]).code(1).stderr_contains("container");
+    sandbox.run(["compose", "down", "-v"]).success();
+    sandbox.run(["rmi", "tool"]).success();
 }
 
 fn a_failing_dependency_stops_what_needs_it() {

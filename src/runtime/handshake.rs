@@ -19,6 +19,8 @@ const LIMIT: usize = 16 * 1024;
 pub(super) enum FromInit {
     /// The network namespace comes with this, before anything else and unasked.
     Network,
+    /// All is mounted and the root not yet changed. It waits to be told to go on.
+    Mounted,
     /// The master of the terminal comes with this.
     Terminal,
     /// The listener of the filter of ownership comes with this.
@@ -69,11 +71,12 @@ pub(super) struct Received {
 }
 
 /// Listens until the new process, which is `inside` of the container whose first process is `first`, has executed the
-/// user's program or has failed.
+/// user's program or has failed. `mounted` is done when it says that all is mounted.
 pub(super) fn listen(
     from: &OwnedFd,
     inside: BorrowedFd<'_>,
     first: BorrowedFd<'_>,
+    mounted: impl Fn() -> anyhow::Result<()>,
 ) -> Result<Received, StartError> {
     let mut buffer = vec![0; LIMIT];
     let (mut received, mut executing) = (Received::default(), None::<String>);
@@ -93,6 +96,10 @@ pub(super) fn listen(
         }
         match serde_json::from_slice(message).context("understand the container's process")? {
             FromInit::Network => return Err(anyhow!("the container's process repeats itself").into()),
+            FromInit::Mounted => {
+                mounted()?;
+                socket::send(from.as_fd(), b"on", &[]).context("let the container's process go on")?;
+            }
             FromInit::Terminal => received.terminal = fds.into_iter().next(),
             FromInit::Ownership(beginning) => {
                 let listener = fds.into_iter().next().context("the filter of ownership has no listener")?;

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use super::cgroup::Instead;
 use super::guest::{LaunchMode, ParentDeath};
 use super::handshake::FromInit;
+use super::hook::Subject;
 use super::identity::{self, Powers};
 use super::ownership::{self, Beginning, Credentials};
 use super::perform::{self, Stage};
@@ -24,7 +25,7 @@ use super::root::Root;
 use super::stdio::{Pipes, Terminal};
 use super::{StartError, Tree, UserRequest, WindowSize, guest, lookup};
 use crate::idmap::{self, User};
-use crate::oci::runtime::Process;
+use crate::oci::runtime::{Hooks, Process};
 use crate::sys::{process, seccomp, socket};
 
 /// The most that is read of an image's passwd or group file.
@@ -52,6 +53,8 @@ pub(super) struct Body<'a> {
     pub(super) instead: Option<&'a Instead>,
     /// Whether there is one id only, so that all others are emulated.
     pub(super) emulates: bool,
+    /// The hooks that it runs, and what they are told.
+    pub(super) hooks: Option<(&'a Subject, &'a Hooks)>,
     /// Whether it hands over its network namespace before it waits: hidden, only it can open that.
     pub(super) hands_over: bool,
 }
@@ -146,8 +149,21 @@ fn set_up(body: Body<'_>, steps: &[Step], report: BorrowedFd<'_>) -> Result<Infa
         identity::become_root(body.hidden)?;
         stage.user = Some(before);
     }
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
     for step in steps {
         stage.perform(step)?;
+        if let (Step::Mounted, Some((subject, hooks))) = (step, body.hooks) {
+            FromInit::Mounted.send(report, &[]).context("say that all is mounted")?;
+            let mut on = [0; 8];
+            match socket::receive(report, &mut on) {
+                Ok((length, _)) if length > 0 => {}
+                _ => process::exit_now(1),
+            }
+            subject.run("createContainer", hooks.create_container().as_deref(), "created", own)?;
+        }
+    }
+    if let Some((subject, hooks)) = body.hooks {
+        subject.run("startContainer", hooks.start_container().as_deref(), "created", own)?;
     }
     let terminal = stage.terminal.take();
     execute(body, stage.root()?, terminal, setgroups.trim() == "allow", report)

@@ -62,6 +62,7 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         Pipes::unless(request.terminal, request.stdin).context("make pipes")?
     };
     let body = Body {
+        hooks: None,
         process: request.process,
         user: request.user,
         terminal: request.terminal,
@@ -84,7 +85,7 @@ pub fn join(target: Target<'_>, request: &JoinRequest<'_>) -> Result<Process, St
         }
     })?;
     drop(given);
-    match handshake::listen(&ours, pidfd.as_fd(), target.pidfd) {
+    match handshake::listen(&ours, pidfd.as_fd(), target.pidfd, || Ok(())) {
         Ok(Received { terminal, steward }) => {
             let io = terminal.map(Io::Terminal).or(io).context("the process gave no terminal")?;
             Ok(Process { pid, pidfd, io, steward })

@@ -27,6 +27,7 @@ pub mod defaults;
 mod filesystem;
 pub mod guest;
 mod handshake;
+mod hook;
 mod identity;
 mod init;
 mod join;
@@ -62,6 +63,7 @@ pub const BELOW: &str = "below";
 pub use account::NewAccount;
 pub use borrow::borrow;
 pub use cgroup::{Cgroup, DeviceRate, Limits};
+pub use hook::Subject;
 pub use join::{JoinRequest, Target, join};
 pub use prepare::{Prepared, fits, prepare};
 pub use view::{enter_mounts, mount, view};
@@ -85,6 +87,8 @@ pub struct Bundle<'a> {
     pub seeds: &'a [Seed],
     /// Mounts of other containers to be shown in place of the specification's.
     pub trees: &'a [Tree],
+    /// What the hooks of the specification are told; without it they are not run.
+    pub subject: Option<&'a Subject>,
     /// The filter of system calls, compiled.
     pub seccomp: Option<Cow<'a, [libc::sock_filter]>>,
     /// Who we are: the ids that exist in the ancestor.

@@ -84,6 +84,8 @@ impl<'a> Stage<'a> {
                 let set = mount::set_attributes(self.root()?.as_fd(), *attributes, *depth);
                 set.context("set the attributes of the root file system")
             }
+            // What is to be said is said by who performs the steps.
+            Step::Mounted => Ok(()),
             Step::Pivot => self.pivot().context("make the container's root the root"),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()).context("set the host name"),
             Step::Domainname(name) => {

@@ -35,6 +35,8 @@ pub(super) enum Step {
     ReadOnly(PathBuf),
     /// Set attributes of the root mount.
     RootAttributes(Attributes, Depth),
+    /// Say that all is mounted, wait, and run the hooks for that.
+    Mounted,
     /// Make the root the root, and forget the host's mounts.
     Pivot,
     /// Name the machine.

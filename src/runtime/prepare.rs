@@ -9,15 +9,16 @@ use anyhow::{Context, Result, bail};
 
 use super::guest::{LaunchMode, ParentDeath};
 use super::handshake::{self, Received};
+use super::hook::Subject;
 use super::init::{self, Body};
 use super::join::has_one_id;
-use super::plan::{self, Facts, has_new};
+use super::plan::{self, Facts, Step, has_new};
 use super::root::Root;
 use super::spawn::{Enter, spawn};
 use super::stdio::Pipes;
 use super::{Bundle, Io, Process, RootFs, StartError, UserRequest, perform};
 use crate::idmap::{self, IdMap, Identity, Level, Range};
-use crate::oci::runtime::LinuxNamespaceType;
+use crate::oci::runtime::{Hook, LinuxNamespaceType};
 use crate::sys::{process, socket};
 
 /// A container's first process, in its namespaces, waiting to be let go.
@@ -33,6 +34,8 @@ pub struct Prepared {
     io: Option<Io>,
     /// Its network namespace, if that cannot be opened from outside.
     network: Option<OwnedFd>,
+    /// What is run when its mounts are made.
+    hooks: Option<(Subject, Vec<Hook>)>,
 }
 
 /// Makes the first process of a container, in its namespaces, whose id maps are written.
@@ -49,7 +52,13 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         account: bundle.account,
     };
     let trees: Vec<&Path> = bundle.trees.iter().map(|tree| tree.path.as_path()).collect();
-    let steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, &trees, facts);
+    let mut steps = plan::plan(spec, &bundle.rootfs, bundle.seeds, &trees, facts);
+    let hooks = bundle.subject.and(spec.hooks().as_ref());
+    if hooks.is_some()
+        && let Some(at) = steps.iter().position(|step| *step == Step::Pivot)
+    {
+        steps.insert(at, Step::Mounted);
+    }
     let links = links(bundle)?;
     let shares_users = !has_new(spec, LinuxNamespaceType::User);
     let enter = if links.is_empty() { Enter::Nothing } else { Enter::Links { links: &links, shares_users } };
@@ -68,6 +77,7 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
         new_cgroups: has_new(spec, LinuxNamespaceType::Cgroup),
         instead: None,
         emulates: bundle.identity.level == Level::Single,
+        hooks: bundle.subject.zip(hooks),
         hands_over: shares_users && has_new(spec, LinuxNamespaceType::Network),
     };
     let hands_over = body.hands_over;
@@ -80,7 +90,9 @@ pub fn prepare(bundle: &Bundle<'_>) -> Result<Prepared> {
     // The process's ends are its own.
     drop(given);
     let (pid, pidfd) = spawned.map_err(explain)?;
-    let mut prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io, network: None };
+    let outside = hooks.and_then(|hooks| hooks.create_runtime().clone());
+    let hooks = bundle.subject.cloned().zip(outside);
+    let mut prepared = Prepared { pid, pidfd: Some(pidfd), socket: ours, io, network: None, hooks };
     if hands_over {
         prepared.network = Some(handshake::take_network(&prepared.socket)?);
     }
@@ -110,7 +122,12 @@ impl Prepared {
     /// Lets the process go, and returns when the user's program runs or cannot.
     pub fn start(mut self) -> Result<Process, StartError> {
         socket::send(&self.socket, b"go", &[]).context("start the container's process")?;
-        let Received { terminal, steward } = handshake::listen(&self.socket, self.pidfd(), self.pidfd())?;
+        let mounted = || match &self.hooks {
+            Some((subject, hooks)) => subject.run("createRuntime", Some(hooks), "created", self.pid),
+            None => Ok(()),
+        };
+        let Received { terminal, steward } =
+            handshake::listen(&self.socket, self.pidfd(), self.pidfd(), mounted)?;
         let io = match terminal {
             Some(master) => Some(Io::Terminal(master)),
             None => self.io.take(),

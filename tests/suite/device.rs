@@ -6,8 +6,12 @@ use serde_json::json;
 use crate::support::Sandbox;
 use crate::support::harness::{Test, tests};
 
-pub(crate) const TESTS: &[Test] =
-    tests![a_cdi_file_brings_nodes_mounts_and_variables, gpus_come_by_cdi_files, what_is_not_there_is_told];
+pub(crate) const TESTS: &[Test] = tests![
+    a_cdi_file_brings_nodes_mounts_and_variables,
+    gpus_come_by_cdi_files,
+    hooks_of_cdi_files_are_run,
+    what_is_not_there_is_told,
+];
 
 fn with_cdi(name: &str, text: &str) -> Sandbox {
     let sandbox = Sandbox::new().busybox();
@@ -70,6 +74,79 @@ fn gpus_come_by_cdi_files() {
     seen("device=1").success().stdout("gpu1 ");
     seen("3").code(125).stderr_contains("3 GPUs are asked for, and of nvidia there are 2");
     seen("device=7").code(125).stderr_contains("unknown device \"7\"");
+}
+
+/// A hook as vendors write them: it finds the container's files by the state that it reads.
+const HOOK: &str = r#"#!/bin/sh
+state=$(cat)
+value() { tr -d ' \n' | sed -n "s/.*$1\":\"\([^\"]*\)\".*/\1/p"; }
+bundle=$(echo "$state" | value '"bundle')
+root=$(value '"root":{"path' <"$bundle/config.json")
+echo "$1 $(echo "$state" | value '"status') $WHO" >>"$LOG"
+case $1 in
+    link) ln -s /etc/passwd "$root/linked" && test -e "$root/bin/busybox" ;;
+    fail) echo "no driver is loaded" >&2; exit 4 ;;
+    slow) exec sleep 100 ;;
+esac
+"#;
+
+fn hooks_of_cdi_files_are_run() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::new().busybox();
+    let log = sandbox.file("log", "");
+    let path = sandbox.file("hook", HOOK);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let hook = |point: &str, word: &str| {
+        let env = [format!("LOG={log}"), "WHO=me".to_owned()];
+        json!({ "hookName": point, "path": path, "args": ["hook", word], "env": env, "timeout": 1 })
+    };
+    let inside = json!({ "hookName": "startContainer", "path": "/bin/busybox", "args": ["touch", "/begun"] });
+    let good = [
+        hook("createContainer", "link"),
+        hook("createRuntime", "second"),
+        hook("prestart", "first"),
+        inside,
+        hook("poststart", "runs"),
+        hook("poststop", "ended"),
+    ];
+    let device = |name: &str, hooks: &[serde_json::Value]| json!({ "name": name, "containerEdits": { "hooks": hooks } });
+    let spec = json!({ "cdiVersion": "0.6.0", "kind": "vendor.com/net", "devices": [
+        device("good", &good),
+        device("fail", &[hook("createContainer", "fail"), hook("poststop", "ended")]),
+        device("slow", &[hook("createRuntime", "slow")]),
+        device("late", &[hook("poststart", "fail")]),
+        device("odd", &[hook("sometime", "x")]),
+    ]});
+    sandbox.directory("../config/cdi");
+    sandbox.file("../config/cdi/vendor.json", spec.to_string());
+    let run = |name: &str, script: &str| {
+        let device = format!("vendor.com/net={name}");
+        sandbox.run(["run", "--rm", "--network", "none", "--device", &device, "busybox", "sh", "-c", script])
+    };
+    let seen = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        std::fs::write(&log, "").unwrap();
+        text
+    };
+    run("good", "readlink /linked; ls /begun").stdout("/etc/passwd\n/begun\n").success();
+    assert_eq!(
+        seen(),
+        "first created me\nsecond created me\nlink created me\nruns running me\nended stopped me\n"
+    );
+    run("fail", "echo never")
+        .code(125)
+        .stdout("")
+        .stderr_contains(&format!("run createContainer hook {path}: exit status: 4: no driver is loaded"));
+    assert_eq!(seen(), "fail created me\nended stopped me\n");
+    run("slow", "echo never").code(125).stdout("").stderr_contains("it was killed after 1 s");
+    run("late", "sleep 1000")
+        .code(125)
+        .stderr_contains(&format!("run poststart hook {path}: exit status: 4"));
+    run("odd", "true")
+        .code(125)
+        .stderr_contains("CDI device vendor.com/net=odd: there is no hook \"sometime\"");
+    sandbox.run(["ps", "-aq"]).stdout("").success();
 }
 
 fn what_is_not_there_is_told() {

@@ -68,6 +68,7 @@ pub(super) fn run(order: &Order, command: &Command, control: &OwnedFd) -> Result
     };
     let powers = capabilities(command)?;
     let bundle = Bundle {
+        subject: None,
         spec: &spec,
         rootfs: writable(order)?,
         user: UserRequest { text: &command.run.user, groups: &[] },

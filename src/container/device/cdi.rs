@@ -1,8 +1,8 @@
 //! CDI files: what a container gets with a device of a name, as the device's vendor has written it down
 //! (Container Device Interface, `SPEC.md`).
 //!
-//! Hooks are programs that would run on the host for the container; they are left out. What those of GPUs do, links
-//! and a cache of libraries, the dynamic loader's search path does here.
+//! Hooks are programs that the runtime runs for the container; see its `hook`. There are none but these: no flag names
+//! any, since whoever writes the files of CDI decides what runs.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::{Edits, yaml};
+use crate::oci::runtime::HookBuilder;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
@@ -38,6 +39,17 @@ struct ContainerEdits {
     env: Vec<String>,
     device_nodes: Vec<Node>,
     mounts: Vec<Bind>,
+    hooks: Vec<Program>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Program {
+    hook_name: String,
+    path: String,
+    args: Vec<String>,
+    env: Vec<String>,
+    timeout: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,9 +83,9 @@ pub(super) fn inject(dirs: &[PathBuf], names: &[String], edits: &mut Edits) -> R
         };
         if !used.iter().any(|known| std::ptr::eq(*known, spec)) {
             used.push(spec);
-            spec.container_edits.apply(edits);
+            spec.container_edits.apply(edits).with_context(|| format!("CDI files of {kind}"))?;
         }
-        device.container_edits.apply(edits);
+        device.container_edits.apply(edits).with_context(|| format!("CDI device {name}"))?;
     }
     if !missing.is_empty() {
         let looked: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
@@ -142,7 +154,7 @@ impl Spec {
 }
 
 impl ContainerEdits {
-    fn apply(&self, edits: &mut Edits) {
+    fn apply(&self, edits: &mut Edits) -> Result<()> {
         edits.env.extend(self.env.iter().cloned());
         for node in &self.device_nodes {
             let host = if node.host_path.is_empty() { &node.path } else { &node.host_path };
@@ -152,6 +164,32 @@ impl ContainerEdits {
         for bind in &self.mounts {
             edits.mount(&bind.host_path, &bind.container_path, bind.options.iter().any(|word| word == "ro"));
         }
+        for program in &self.hooks {
+            let hooks = match program.hook_name.as_str() {
+                // Both are run at one point, these first.
+                "prestart" | "createRuntime" => &mut edits.hooks.create_runtime,
+                "createContainer" => &mut edits.hooks.create_container,
+                "startContainer" => &mut edits.hooks.start_container,
+                "poststart" => &mut edits.hooks.poststart,
+                "poststop" => &mut edits.hooks.poststop,
+                name => bail!("there is no hook {name:?}"),
+            };
+            if !Path::new(&program.path).is_absolute() {
+                bail!("hook {}: its path {:?} is not absolute", program.hook_name, program.path);
+            }
+            let made = HookBuilder::default().path(&program.path).args(program.args.clone());
+            let made = made.env(program.env.clone());
+            let made = match program.timeout {
+                Some(seconds) => made.timeout(seconds),
+                None => made,
+            };
+            let made = made.build().context("make a hook")?;
+            let first = program.hook_name == "prestart";
+            let at = if first { edits.hooks.prestarts } else { hooks.len() };
+            hooks.insert(at, made);
+            edits.hooks.prestarts += usize::from(first);
+        }
+        Ok(())
     }
 }
 

@@ -10,11 +10,12 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::config::{ContainerConfig, Device, Mount, MountSource};
 use super::create::set_variable;
+use crate::oci::runtime::{Hook, Hooks, HooksBuilder};
 
 /// The driver of requests whose ids are names in CDI files.
 pub const CDI: &str = "cdi";
@@ -57,6 +58,39 @@ struct Edits {
     devices: Vec<Device>,
     mounts: Vec<Mount>,
     env: Vec<String>,
+    hooks: Programs,
+}
+
+/// Hooks by the points at which they are run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Programs {
+    create_runtime: Vec<Hook>,
+    /// How many of these are `prestart` hooks.
+    prestarts: usize,
+    create_container: Vec<Hook>,
+    start_container: Vec<Hook>,
+    poststart: Vec<Hook>,
+    poststop: Vec<Hook>,
+}
+
+impl Programs {
+    /// Returns them in the words of the runtime specification; `None` if there are none.
+    fn hooks(self) -> Result<Option<Hooks>> {
+        if self == Self::default() {
+            return Ok(None);
+        }
+        let hooks = HooksBuilder::default().create_runtime(self.create_runtime);
+        let hooks = hooks.create_container(self.create_container).start_container(self.start_container);
+        hooks.poststart(self.poststart).poststop(self.poststop).build().context("make the hooks").map(Some)
+    }
+}
+
+/// A configuration with what its requests for devices mean now.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) config: ContainerConfig,
+    /// What is to be run for them.
+    pub(super) hooks: Option<Hooks>,
 }
 
 impl Edits {
@@ -81,7 +115,7 @@ impl Edits {
 }
 
 /// Adds to a configuration what its requests for devices mean now; `None` if there are none.
-pub(super) fn resolve(config: &ContainerConfig) -> Result<Option<ContainerConfig>> {
+pub(super) fn resolve(config: &ContainerConfig) -> Result<Option<Resolved>> {
     if config.device_requests.is_empty() {
         return Ok(None);
     }
@@ -95,7 +129,7 @@ pub(super) fn resolve(config: &ContainerConfig) -> Result<Option<ContainerConfig
     for variable in edits.env {
         set_variable(&mut config.process.env, &variable);
     }
-    Ok(Some(config))
+    Ok(Some(Resolved { config, hooks: edits.hooks.hooks()? }))
 }
 
 /// Answers one request with what is below `root`.

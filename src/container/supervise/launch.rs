@@ -15,11 +15,11 @@ use crate::container::dir::ContainerDir;
 use crate::container::spec::{self, Places};
 use crate::container::{device, filter, link, start};
 use crate::idmap::{self, Identity, Kept};
-use crate::oci::runtime::Mount;
+use crate::oci::runtime::{Hooks, Mount, Spec};
 use crate::runtime::{
-    self, Bundle, NewAccount, Prepared, Process, RootFs, Seed, Tree, UserRequest, WindowSize,
+    self, Bundle, NewAccount, Prepared, Process, RootFs, Seed, Subject, Tree, UserRequest, WindowSize,
 };
-use crate::store::{Lock, Mode, Store};
+use crate::store::{Lock, Mode, Store, replace_json};
 use crate::volume::{self, Local};
 
 /// What a start needs.
@@ -36,6 +36,54 @@ pub(super) struct Launch<'a> {
 pub(super) struct Launched {
     prepared: Prepared,
     locks: Vec<Lock>,
+    /// What is run for it at its start and at its end.
+    hooked: Option<Hooked>,
+}
+
+/// A container's process that runs.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) process: Process,
+    pub(super) locks: Vec<Lock>,
+    pub(super) hooked: Option<Hooked>,
+}
+
+/// The hooks of a container, from CDI files, and what they are told.
+#[derive(Debug)]
+pub(super) struct Hooked {
+    subject: Subject,
+    hooks: Hooks,
+}
+
+impl Hooked {
+    /// Makes the directory that hooks read of, with the specification and the place of the container's files.
+    fn write(dir: &ContainerDir, spec: &mut Spec, hooks: Hooks) -> Result<Self> {
+        let bundle = dir.join("bundle");
+        spec.set_hooks(Some(hooks.clone()));
+        let mut told = spec.clone();
+        if let Some(root) = told.root_mut() {
+            // Where they are mounted while the container is made.
+            root.set_path(dir.join("upper"));
+        }
+        match fs::create_dir(&bundle) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("make {}", bundle.display()));
+            }
+            _ => {}
+        }
+        replace_json(&bundle.join("config.json"), &told)?;
+        Ok(Self { subject: Subject { id: dir.id().to_owned(), bundle }, hooks })
+    }
+
+    /// Runs what is to be run when the process of the container runs.
+    pub(super) fn started(&self, pid: i32) -> Result<()> {
+        self.subject.run("poststart", self.hooks.poststart().as_deref(), "running", pid)
+    }
+
+    /// Runs what is to be run when it has ended.
+    pub(super) fn stopped(&self) -> Result<()> {
+        self.subject.run("poststop", self.hooks.poststop().as_deref(), "stopped", 0)
+    }
 }
 
 impl Launched {
@@ -49,11 +97,20 @@ impl Launched {
         self.prepared.network()
     }
 
-    /// Lets the process go. Returns it with the locks of the volumes that it fills, or is the first to have in memory:
+    /// Lets the process go. It comes with the locks of the volumes that it fills, or is the first to have in memory:
     /// they are for as long as nobody else can know that it runs.
-    pub(super) fn start(self) -> Result<(Process, Vec<Lock>)> {
-        let process = self.prepared.start().map_err(start::explain)?;
-        Ok((process, self.locks))
+    pub(super) fn start(self) -> Result<Started> {
+        let Self { prepared, locks, hooked } = self;
+        match prepared.start() {
+            Ok(process) => Ok(Started { process, locks, hooked }),
+            Err(error) => {
+                let error = start::explain(error);
+                Err(match hooked.as_ref().map(Hooked::stopped) {
+                    Some(Err(second)) => error.context(format!("{second:#}")),
+                    _ => error,
+                })
+            }
+        }
     }
 }
 
@@ -62,7 +119,7 @@ impl Launch<'_> {
     /// tells that it has never run, so that empty volumes are filled from the image.
     pub(super) fn prepare(&self, window: Option<(u16, u16)>, first: bool) -> Result<Launched> {
         let resolved = device::resolve(self.config)?;
-        let config = resolved.as_ref().unwrap_or(self.config);
+        let config = resolved.as_ref().map_or(self.config, |resolved| &resolved.config);
         if let Some(device) = config.devices.iter().find(|device| !Path::new(&device.host).exists()) {
             let message = format!(
                 "error gathering device information while adding custom device {:?}: no such file or directory",
@@ -86,7 +143,7 @@ impl Launch<'_> {
             devices: if config.privileged { usable_devices() } else { Vec::new() },
         };
         let linked = link::variables(self.store, config, &self.dir.attachments(config)?)?;
-        let spec = if linked.is_empty() {
+        let mut spec = if linked.is_empty() {
             spec::build(config, &places)?
         } else {
             // Before the container's own, which count for more.
@@ -94,6 +151,8 @@ impl Launch<'_> {
             config.process.env.splice(0..0, linked);
             spec::build(&config, &places)?
         };
+        let hooks = resolved.as_ref().and_then(|resolved| resolved.hooks.clone());
+        let hooked = hooks.map(|hooks| Hooked::write(self.dir, &mut spec, hooks)).transpose()?;
         let (rows, columns) = window.unwrap_or((0, 0));
         let account = self.account();
         let bundle = Bundle {
@@ -105,11 +164,12 @@ impl Launch<'_> {
             init: config.init,
             seeds: &seeds,
             trees: &trees,
+            subject: hooked.as_ref().map(|hooked| &hooked.subject),
             seccomp: filter::of(config, config.privileged)?,
             identity: self.identity,
             account: account.as_ref(),
         };
-        Ok(Launched { prepared: runtime::prepare(&bundle)?, locks })
+        Ok(Launched { prepared: runtime::prepare(&bundle)?, locks, hooked })
     }
 
     /// Returns the account that the user has inside, where the user's ids are kept.

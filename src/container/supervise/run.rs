@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::client::Client;
 use super::health::{Checks, Patient};
 use super::keeper::Keeper;
-use super::launch::Launch;
+use super::launch::{Hooked, Launch, Started};
 use super::network::{Plugged, Wish};
 use super::restart::Restarts;
 use crate::container::config::{ContainerConfig, LogDriver};
@@ -107,6 +107,8 @@ struct Running {
     pidfd: OwnedFd,
     /// What is closed when nobody changes its files for it any more, if somebody does.
     steward: Option<OwnedFd>,
+    /// What is run when it has ended.
+    hooked: Option<Hooked>,
     since: Instant,
     stdio: Stdio,
 }
@@ -246,7 +248,7 @@ impl Supervisor {
         event::note_mounts(&self.store, &self.config);
         self.keeper.settle(pending, &self.config, launched.pid())?;
         self.mark.kept = self.keeper.kept.clone();
-        let (process, locks) = launched.start()?;
+        let Started { process, locks, hooked } = launched.start()?;
         self.router = router;
         self.pasta = pasta;
         self.mark.started = now();
@@ -255,8 +257,19 @@ impl Supervisor {
         self.checks = Checks::begin(&self.dir, &self.config)?;
         self.dir.put_alive(&self.mark)?;
         drop(locks);
-        let Process { pidfd, io, steward, .. } = process;
-        self.process = Some(Running { pidfd, steward, since: Instant::now(), stdio: Stdio::new(io)? });
+        let Process { pid, pidfd, io, steward } = process;
+        if let Some(Err(error)) = hooked.as_ref().map(|hooked| hooked.started(pid)) {
+            // It may have ended by itself.
+            let _ = sys::process::send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = sys::process::reap(pidfd.as_fd());
+            self.mark.init = None;
+            return Err(match hooked.as_ref().map(Hooked::stopped) {
+                Some(Err(second)) => error.context(format!("{second:#}")),
+                _ => error,
+            });
+        }
+        let stdio = Stdio::new(io)?;
+        self.process = Some(Running { pidfd, steward, hooked, since: Instant::now(), stdio });
         for joined in &self.mark.networks {
             link::announce(&self.store, &joined.endpoint.linked_by);
         }
@@ -346,6 +359,7 @@ impl Supervisor {
         self.mark.paused = false;
         let lasted = process.since.elapsed().as_secs();
         self.note("die", &[("execDuration", lasted.to_string()), ("exitCode", code.to_string())]);
+        let stopped = process.hooked.as_ref().map_or(Ok(()), Hooked::stopped);
         self.unplug();
         event::note_unmounts(&self.store, &self.config);
         if self.asked.is_some() {
@@ -358,7 +372,7 @@ impl Supervisor {
             restarts: self.mark.restarts,
             stopped: self.stopped && !self.again && !self.going_down,
             oom_killed: self.keeper.out_of_memory(),
-            ..ExitRecord::default()
+            error: stopped.err().map(|error| format!("{error:#}")).unwrap_or_default(),
         };
         let delay = if self.again {
             Some(Duration::ZERO)

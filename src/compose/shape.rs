@@ -143,10 +143,14 @@ pub(super) fn drop_blank(node: &mut Node, shape: &Shape) {
             }
         }
         (Shape::Map(inner) | Shape::Names(inner), Value::Map(map)) => {
-            map.0.iter_mut().for_each(|entry| drop_blank(&mut entry.node, inner));
+            for entry in &mut map.0 {
+                drop_blank(&mut entry.node, inner);
+            }
         }
         (Shape::List(inner) | Shape::OneOrMore(inner), Value::List(list)) => {
-            list.iter_mut().for_each(|item| drop_blank(item, inner));
+            for item in list {
+                drop_blank(item, inner);
+            }
         }
         _ => {}
     }

@@ -2,8 +2,10 @@
 //!
 //! The tables were taken from docker 26.1 with the same commands.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
@@ -363,7 +365,7 @@ fn keeps_what_files_are() {
         "/bin/sh",
         "-c",
         "cd k; truncate -s 40M sparse; printf end >> sparse; mkfifo pipe; echo x > x; ln x y; \
-                             chmod 4755 x; touch -d @1600000000 x; mkdir t; chmod 1777 t; touch -d @1500000000 t",
+                             chmod 4755 x; touch -d @1600000000.123456789 x; : >\"$(printf 'n\\377')\"; mkdir t; chmod 1777 t; touch -d @1500000000 t",
     ]);
     let xattr = rustix::fs::setxattr(w.join("k/x"), "user.mine", b"v", rustix::fs::XattrFlags::empty());
     xattr.unwrap();
@@ -378,6 +380,8 @@ fn keeps_what_files_are() {
     let meta = |name: &str| fs::symlink_metadata(w.join("back").join(name)).unwrap();
     assert_eq!((meta("x").ino(), meta("x").mode() & 0o7777), (meta("y").ino(), 0o4755));
     assert_eq!((meta("x").mtime(), meta("t").mtime()), (1_600_000_000, 1_500_000_000));
+    assert_eq!(meta("x").mtime_nsec(), 123_456_789, "as between two tar(1) that speak pax");
+    assert!(w.join("back").join(OsStr::from_bytes(b"n\xff")).exists(), "names are bytes");
     assert!(meta("pipe").file_type().is_fifo());
     assert_eq!(meta("sparse").len(), 41_943_043);
     assert!(meta("sparse").blocks() < 100, "the hole is still one");

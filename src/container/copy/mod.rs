@@ -28,6 +28,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -213,11 +214,14 @@ fn entry(found: &Found, owners: Owners) -> Entry<'_> {
 /// fail is silent.
 fn transfer(entry: &Entry<'_>, to: Landing<'_>, heard: &dyn Fn(u64)) -> (Result<()>, Result<Landed>, u64) {
     let size = Cell::new(0);
+    // What is told is the size of an archive like Docker's, which has whole seconds.
+    let parts = AtomicU64::new(0);
     let (packed, landed) = pump::pump(
-        |mut out| pack::entry(entry, &mut out),
+        |mut out| pack::entry(entry, &mut out).map(|bytes| parts.store(bytes, Ordering::Relaxed)),
         |input| land(Counted { input, size: &size, heard }, to),
     );
-    (packed, landed.unwrap_or_else(|| Ok(Landed::default())), size.get())
+    let size = size.get().saturating_sub(parts.into_inner());
+    (packed, landed.unwrap_or_else(|| Ok(Landed::default())), size)
 }
 
 /// Finds something in a container that is to be copied.

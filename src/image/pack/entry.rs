@@ -26,13 +26,14 @@ pub struct Entry<'a> {
     pub nobody_is_root: bool,
     /// Whether directories of the kernel's own file systems, such as `/proc`, count as empty.
     pub spare_kernel: bool,
-    /// Whether the holes of files stay holes, which not every program can read.
+    /// Whether the holes of files stay holes, and times have parts of a second, which not every program can read.
     pub sparse: bool,
 }
 
-/// Writes an archive. Times are those of a plain header, which has no room for parts of a second, as Docker
-/// writes them here. Names stay what they are: `.wh.` has no meaning.
-pub fn entry(entry: &Entry<'_>, out: &mut impl Write) -> Result<()> {
+/// Writes an archive. Unless it is `sparse`, times are those of a plain header, which has no room for parts of a second,
+/// as Docker writes them here. Names stay what they are: `.wh.` has no meaning.
+/// Returns how many bytes of it are for parts of seconds.
+pub fn entry(entry: &Entry<'_>, out: &mut impl Write) -> Result<u64> {
     let root = entry.directory.try_clone_to_owned().context("open the directory")?;
     let tree = Tree { root, recorded: Recorded::default(), left_out: BTreeSet::new() };
     let form = Form::Copy {

@@ -57,6 +57,19 @@ impl Header<'_> {
         self.block(out);
     }
 
+    /// Returns how many bytes longer the header is for the parts of a second of its time.
+    pub(in crate::image) fn parts(&self) -> u64 {
+        if self.modified.1 == 0 {
+            return 0;
+        }
+        let extended = |header: &Header<'_>| match header.records().len() {
+            0 => 0,
+            length => BLOCK + length.next_multiple_of(BLOCK),
+        };
+        let whole = Header { modified: (self.modified.0, 0), ..self.clone() };
+        (extended(self) - extended(&whole)) as u64
+    }
+
     /// Returns the records of the extended header, sorted by key.
     fn records(&self) -> Vec<u8> {
         let mut records = Vec::new();

@@ -90,13 +90,15 @@ pub(super) struct Walk<'a, W> {
     stack: Vec<Frame>,
     /// The latest time that is written.
     not_after: Option<i64>,
+    /// The bytes that parts of seconds have taken.
+    parts: u64,
 }
 
 impl<'a, W: Write> Walk<'a, W> {
     /// Prepares to write an archive of `trees`, the topmost first.
     pub(super) fn new(trees: &'a [Tree], form: Form, owners: Owners, sink: W) -> Self {
         let out = Output::new(sink);
-        Self { trees, form, owners, out, links: HashMap::new(), stack: Vec::new(), not_after: None }
+        Self { trees, form, owners, out, links: HashMap::new(), stack: Vec::new(), not_after: None, parts: 0 }
     }
 
     /// Writes no time after this one, in seconds since 1970.
@@ -124,11 +126,11 @@ impl<'a, W: Write> Walk<'a, W> {
             }
         }
         self.enter(Vec::new(), roots)?;
-        self.go()
+        self.go().map(|_| ())
     }
 
     /// Writes what is on the way down, and the end.
-    fn go(mut self) -> Result<()> {
+    fn go(mut self) -> Result<u64> {
         while let Some(frame) = self.stack.last_mut() {
             match frame.names.next() {
                 Some((name, found)) => self.name(&name, found)?,
@@ -138,13 +140,13 @@ impl<'a, W: Write> Walk<'a, W> {
             }
         }
         self.out.finish()?;
-        Ok(())
+        Ok(self.parts)
     }
 
     /// Writes the name `name` of the tree's root under the name `top`, or the root itself.
-    pub(super) fn run_one(mut self, name: Option<&[u8]>, top: &[u8]) -> Result<()> {
+    pub(super) fn run_one(mut self, name: Option<&[u8]>, top: &[u8]) -> Result<u64> {
         raise_descriptor_limit();
-        let Some(tree) = self.trees.first() else { return Ok(()) };
+        let Some(tree) = self.trees.first() else { return Ok(0) };
         let root = open_directory(tree.root.as_fd(), b".").context("open the directory")?;
         match name {
             None => self.enter(top.to_vec(), vec![Opened { tree: 0, fd: root, mark: None }])?,
@@ -183,7 +185,7 @@ impl<'a, W: Write> Walk<'a, W> {
             path => [path, b"/"].concat(),
         };
         if !(path.is_empty() && plain) {
-            self.out.header(&Header {
+            self.header(&Header {
                 path: &name,
                 kind: b'5',
                 mode: stat.st_mode,
@@ -336,10 +338,15 @@ impl<'a, W: Write> Walk<'a, W> {
         if matches!(kind, b'3' | b'4') {
             header.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         }
+        let counts = self.is_copy();
         if stat.st_nlink > 1 {
             let key = (tree, stat.st_dev, stat.st_ino);
             if let Some(first) = self.links.get(&key) {
-                return self.out.header(&Header { kind: b'1', link: first, attributes: &[], ..header });
+                let again = Header { kind: b'1', link: first, attributes: &[], ..header };
+                if counts {
+                    self.parts += again.parts();
+                }
+                return self.out.header(&again);
             }
             self.links.insert(key, path.to_vec());
         }
@@ -350,11 +357,18 @@ impl<'a, W: Write> Walk<'a, W> {
             {
                 return self.sparse(&header, file, &regions);
             }
-            self.out.header(&header)?;
+            self.header(&header)?;
             self.out.file(file.as_fd(), header.size)?;
             return Ok(());
         }
-        self.out.header(&header)
+        self.header(&header)
+    }
+
+    fn header(&mut self, header: &Header<'_>) -> Result<()> {
+        if self.is_copy() {
+            self.parts += header.parts();
+        }
+        self.out.header(header)
     }
 
     /// Writes a file that has holes, in the form 1.0 of GNU tar: a map of its data comes first.
@@ -362,7 +376,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let map = holes::map(regions);
         let data: u64 = regions.iter().map(|(_, length)| length).sum();
         let size = map.len() as u64 + data;
-        self.out.header(&Header { sparse: Some(header.size), size, ..header.clone() })?;
+        self.header(&Header { sparse: Some(header.size), size, ..header.clone() })?;
         self.out.write_all(&map).context("write the archive")?;
         for (offset, length) in regions {
             rustix::fs::seek(file, rustix::fs::SeekFrom::Start(*offset)).context("read it")?;
@@ -380,7 +394,9 @@ impl<'a, W: Write> Walk<'a, W> {
         if let Some(latest) = self.not_after.filter(|latest| stat.st_mtime >= *latest) {
             return (latest, 0);
         }
-        let parts = if self.is_copy() { 0 } else { stat.st_mtime_nsec };
+        // Docker's archives of copies have no parts of seconds, nor have ours that others read.
+        let is_shown = matches!(self.form, Form::Copy { sparse: false, .. });
+        let parts = if is_shown { 0 } else { stat.st_mtime_nsec };
         (stat.st_mtime, u32::try_from(parts).unwrap_or(0))
     }
 

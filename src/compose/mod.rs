@@ -72,8 +72,9 @@ pub struct Loaded {
 pub fn load(asked: &Asked, how: How, named: &[String]) -> Result<Option<Loaded>, Problem> {
     let Some(mut model) = load::load(asked, how)? else { return Ok(None) };
     shape::drop_blank(&mut model.root, &schema::PROJECT);
+    normal::complete(&mut model, how)?;
     if how.normalize {
-        normal::normalise(&mut model, how)?;
+        normal::normalise(&mut model, how);
     }
     let services = model.root.get("services").and_then(yaml::Node::as_map);
     let all: Vec<String> = services.into_iter().flat_map(yaml::Map::keys).map(str::to_owned).collect();

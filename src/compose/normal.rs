@@ -9,19 +9,28 @@ use super::error::{Problem, problem};
 use super::load::{How, Model};
 use super::yaml::{Entry, Map, Mark, Node, Value};
 
-/// Puts in the defaults.
-pub(super) fn normalise(model: &mut Model, how: How) -> Result<(), Problem> {
+/// Reads the files of variables, and puts in what every service says without saying so.
+pub(super) fn complete(model: &mut Model, how: How) -> Result<(), Problem> {
     let variables = &model.variables;
+    let services = model.root.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
+    for Entry { key, node, .. } in services.into_iter().flat_map(|map| &mut map.0) {
+        if how.interpolate && how.read_env_files {
+            resolve_environment(key, node, variables)?;
+        }
+        secrets(node);
+    }
+    Ok(())
+}
+
+/// Puts in the defaults.
+pub(super) fn normalise(model: &mut Model, how: How) {
     let directory =
         if how.resolve_paths { model.directory.to_string_lossy().into_owned() } else { ".".to_owned() };
-    let Some(root) = model.root.as_map_mut() else { return Ok(()) };
+    let Some(root) = model.root.as_map_mut() else { return };
     root.add("services", || Node::map(&Mark::nowhere()));
     let mut uses_default = false;
     if let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) {
-        for Entry { key, node, .. } in &mut services.0 {
-            if how.interpolate && how.read_env_files {
-                resolve_environment(key, node, variables)?;
-            }
+        for Entry { node, .. } in &mut services.0 {
             service(node, &directory);
             uses_default |= node.get("networks").is_some_and(|networks| networks.get("default").is_some());
         }
@@ -38,7 +47,6 @@ pub(super) fn normalise(model: &mut Model, how: How) -> Result<(), Problem> {
             name(node, key, &model.name);
         }
     }
-    Ok(())
 }
 
 /// Names a network or its like: as it says, its own name if it is external, else that with the project's.
@@ -163,6 +171,20 @@ fn read_env_file(file: &Node, variables: &Variables, found: &mut Map) -> Result<
     Ok(())
 }
 
+/// Says where the secrets of a service are.
+fn secrets(service: &mut Node) {
+    let secrets = service.as_map_mut().and_then(|map| map.get_mut("secrets"));
+    if let Some(Value::List(secrets)) = secrets.map(|node| &mut node.value) {
+        for secret in secrets {
+            let source = secret.text("source").unwrap_or_default().to_owned();
+            let at = secret.at.clone();
+            if let Some(secret) = secret.as_map_mut() {
+                secret.add("target", || Node::string(format!("/run/secrets/{source}"), &at));
+            }
+        }
+    }
+}
+
 /// Puts in what a service leaves out.
 fn service(node: &mut Node, directory: &str) {
     let at = node.at.clone();
@@ -178,15 +200,6 @@ fn service(node: &mut Node, directory: &str) {
             build.add("dockerfile", || Node::string("Dockerfile", &at));
         }
         build.add("context", || Node::string(directory, &at));
-    }
-    if let Some(Value::List(secrets)) = map.get_mut("secrets").map(|node| &mut node.value) {
-        for secret in secrets {
-            let source = secret.text("source").unwrap_or_default().to_owned();
-            let at = secret.at.clone();
-            if let Some(secret) = secret.as_map_mut() {
-                secret.add("target", || Node::string(format!("/run/secrets/{source}"), &at));
-            }
-        }
     }
     for implied in implied(map) {
         map.add("depends_on", || Node::map(&at));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Loaded;
 use super::schema;
-use super::shape::arrange;
+use super::shape::{arrange, natural};
 use super::yaml::{Node, Value, emit};
 
 impl Loaded {
@@ -13,7 +13,7 @@ impl Loaded {
         emit(&self.printed())
     }
 
-    /// Returns the model as JSON, indented by two.
+    /// Returns the model as JSON, indented by two, without a line's end, as Go writes it.
     pub fn json(&self) -> String {
         let mut node = self.printed();
         if let Some(map) = node.as_map_mut() {
@@ -24,6 +24,16 @@ impl Loaded {
                     let at = thing.at.clone();
                     if let Some(map) = thing.node.as_map_mut().filter(|_| self.how.normalize) {
                         map.add(section.1, || Node::map(&at));
+                    }
+                }
+            }
+            let services = map.get_mut("services").and_then(Node::as_map_mut);
+            for service in services.into_iter().flat_map(|map| &mut map.0) {
+                let at = service.at.clone();
+                let deploy = service.node.as_map_mut().and_then(|map| map.get_mut("deploy"));
+                if let Some(deploy) = deploy.and_then(Node::as_map_mut) {
+                    for key in ["resources", "placement"] {
+                        deploy.add(key, || Node::map(&at));
                     }
                 }
             }
@@ -39,14 +49,13 @@ impl Loaded {
             }
         }
         if let Some(services) = node.as_map_mut().and_then(|map| map.get_mut("services")) {
-            arrange(services, &super::shape::Shape::Names(&schema::SERVICE));
+            arrange(services, &super::shape::Shape::Names(&schema::SERVICE), str::cmp);
         }
         if let Some(networks) = node.as_map_mut().and_then(|map| map.get_mut("networks")) {
-            arrange(networks, &super::shape::Shape::Names(&schema::NETWORK));
+            arrange(networks, &super::shape::Shape::Names(&schema::NETWORK), str::cmp);
         }
         let mut out = String::new();
         json(&mut out, &node, 0);
-        out.push('\n');
         out
     }
 
@@ -95,7 +104,7 @@ impl Loaded {
         if self.how.interpolate {
             escape(&mut node);
         }
-        arrange(&mut node, &schema::PROJECT);
+        arrange(&mut node, &schema::PROJECT, natural);
         node
     }
 }
@@ -169,12 +178,30 @@ fn json(out: &mut String, node: &Node, indent: usize) {
         Value::Map(map) if !map.0.is_empty() => {
             out.push_str("{\n");
             for (at, entry) in map.0.iter().enumerate() {
-                let _ = write!(out, "{:inner$}{}: ", "", serde_json::Value::from(entry.key.as_str()));
+                let _ =
+                    write!(out, "{:inner$}{}: ", "", quoted(&serde_json::Value::from(entry.key.as_str())));
                 json(out, &entry.node, inner);
                 out.push_str(if at + 1 == map.0.len() { "\n" } else { ",\n" });
             }
             let _ = write!(out, "{:indent$}}}", "");
         }
-        _ => out.push_str(&super::yaml::to_json(node).to_string()),
+        _ => out.push_str(&quoted(&super::yaml::to_json(node))),
     }
+}
+
+/// Writes a value as Go's JSON does, which is fit to stand in HTML.
+fn quoted(value: &serde_json::Value) -> String {
+    let mut text = value.to_string();
+    for (sign, code) in [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ] {
+        if text.contains(sign) {
+            text = text.replace(sign, code);
+        }
+    }
+    text
 }

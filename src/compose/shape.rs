@@ -385,39 +385,42 @@ fn number(node: &Node) -> Option<Value> {
     }
 }
 
-/// Puts the keys of a tree into the order in which they are printed: that of the tables, else the alphabet.
-pub(super) fn arrange(node: &mut Node, shape: &Shape) {
+/// How keys are compared that no table orders.
+pub(super) type Compare = fn(&str, &str) -> std::cmp::Ordering;
+
+/// Puts the keys of a tree into the order in which they are printed: that of the tables, else that of `compare`.
+pub(super) fn arrange(node: &mut Node, shape: &Shape, compare: Compare) {
     match (shape, &mut node.value) {
-        (Shape::Short(_, inner), _) => arrange(node, inner),
+        (Shape::Short(_, inner), _) => arrange(node, inner, compare),
         (Shape::Kept(_), _) => {}
         (Shape::Object(keys), Value::Map(map)) => {
             let rank = |key: &str| keys.iter().position(|(known, _)| *known == key).unwrap_or(keys.len());
-            map.0.sort_by(|a, b| rank(&a.key).cmp(&rank(&b.key)).then_with(|| natural(&a.key, &b.key)));
+            map.0.sort_by(|a, b| rank(&a.key).cmp(&rank(&b.key)).then_with(|| compare(&a.key, &b.key)));
             for entry in &mut map.0 {
                 let inner = keys.iter().find(|(key, _)| *key == entry.key);
-                arrange(&mut entry.node, inner.map_or(&Shape::Any, |(_, inner)| inner));
+                arrange(&mut entry.node, inner.map_or(&Shape::Any, |(_, inner)| inner), compare);
             }
         }
         (Shape::Map(inner) | Shape::Names(inner), Value::Map(map)) => {
-            map.0.sort_by(|a, b| natural(&a.key, &b.key));
+            map.0.sort_by(|a, b| compare(&a.key, &b.key));
             for entry in &mut map.0 {
-                arrange(&mut entry.node, inner);
+                arrange(&mut entry.node, inner, compare);
             }
         }
         (Shape::List(inner) | Shape::OneOrMore(inner), Value::List(list)) => {
             for item in list.iter_mut() {
-                arrange(item, inner);
+                arrange(item, inner, compare);
             }
         }
         (_, Value::Map(map)) => {
-            map.0.sort_by(|a, b| natural(&a.key, &b.key));
+            map.0.sort_by(|a, b| compare(&a.key, &b.key));
             for entry in &mut map.0 {
-                arrange(&mut entry.node, &Shape::Any);
+                arrange(&mut entry.node, &Shape::Any, compare);
             }
         }
         (_, Value::List(list)) => {
             for item in list.iter_mut() {
-                arrange(item, &Shape::Any);
+                arrange(item, &Shape::Any, compare);
             }
         }
         _ => {}
@@ -425,7 +428,7 @@ pub(super) fn arrange(node: &mut Node, shape: &Shape) {
 }
 
 /// Compares keys as go-yaml orders them: numbers in them by their values.
-fn natural(a: &str, b: &str) -> std::cmp::Ordering {
+pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut digits = false;
     for at in 0..a.len().min(b.len()) {
